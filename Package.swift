@@ -1,0 +1,99 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+/// Warnings are errors: a warning is either a fault or noise, and both have to go.
+let strict: [SwiftSetting] = [.unsafeFlags(["-warnings-as-errors"])]
+
+/// One C library of Debian: a module map and a shim header, nothing else.
+func cLibrary(_ name: String, pkgConfig: String, apt package: String) -> Target {
+  .systemLibrary(
+    name: name, path: "Shared/CLibraries/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+/// A room under `Shared/`, with the only rooms and C libraries it may know.
+func shared(
+  _ name: String, _ dependencies: [Target.Dependency] = [], plugins: [Resource] = []
+) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: "Shared/\(name)",
+    resources: plugins.isEmpty ? nil : plugins, swiftSettings: strict)
+}
+
+/// A service's three targets: `Main → <S>Service → <S>Domain → Wire` (DESIGN, section 1).
+func service(
+  _ folder: String, _ name: String, extra: [Target.Dependency] = [], directory: Bool = true
+) -> [Target] {
+  let path = "Services/\(folder)"
+  let rooms: [Target.Dependency] =
+    ["Wire", "Observability", "Runtime", "HTTP", "Kafka", "Postgres"] + (directory ? ["Directory"] : [])
+  return [
+    .target(
+      name: "\(name)Domain", dependencies: ["Wire"], path: "\(path)/Domain", swiftSettings: strict),
+    .target(
+      name: "\(name)Service", dependencies: [.target(name: "\(name)Domain")] + rooms + extra,
+      path: path, exclude: ["Domain", "Main"],
+      resources: [.embedInCode("openapi.yaml"), .embedInCode("Storage/Migrations")],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "\(name)Main", dependencies: [.target(name: "\(name)Service"), "Runtime"],
+      path: "\(path)/Main", swiftSettings: strict),
+  ]
+}
+
+func tool(_ folder: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: folder, dependencies: dependencies, path: "Tools/\(folder)", swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)",
+    swiftSettings: strict)
+}
+
+let package = Package(
+  name: "martlet",
+  products: [
+    .executable(name: "martlet-registry", targets: ["RegistryMain"]),
+    .executable(name: "martlet-config", targets: ["ConfigMain"]),
+    .executable(name: "martlet-commands", targets: ["CommandsMain"]),
+    .executable(name: "martlet-bridge", targets: ["BridgeMain"]),
+    .executable(name: "martlet", targets: ["martlet"]),
+    .executable(name: "martlet-bench", targets: ["bench"]),
+    .executable(name: "devkafka", targets: ["devkafka"]),
+  ],
+  targets: [
+    cLibrary("CMicroHTTPD", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
+    cLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+    cLibrary("CRdKafka", pkgConfig: "rdkafka", apt: "librdkafka-dev"),
+    cLibrary("CPQ", pkgConfig: "libpq", apt: "libpq-dev"),
+    cLibrary("CMosquitto", pkgConfig: "libmosquitto", apt: "libmosquitto-dev"),
+    cLibrary("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
+
+    shared("Wire"),
+    shared("Observability"),
+    shared("Crypto", ["COpenSSL"]),
+    shared("HTTP", ["Observability", "CMicroHTTPD", "CCurl"]),
+    shared("Kafka", ["Observability", "CRdKafka"]),
+    shared("Postgres", ["Observability", "CPQ"]),
+    shared("MQTT", ["Observability", "CMosquitto"]),
+    shared("Runtime", ["Wire", "Observability", "Crypto", "HTTP", "Kafka", "Postgres"]),
+    shared("Directory", ["Wire", "Observability", "Runtime", "Kafka", "Postgres"]),
+
+    tool("devkafka", ["CRdKafka"]),
+    tool("martlet", ["Wire", "Observability", "MQTT", "Runtime"]),
+    tool("bench", ["Wire", "Observability", "HTTP", "Kafka", "Runtime"]),
+
+    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+    tests("Wire", ["Wire"]),
+    tests("HTTP", ["HTTP", "Observability"]),
+    tests("Kafka", ["Kafka", "Observability"]),
+    tests("Postgres", ["Postgres", "Observability"]),
+    tests("MQTT", ["MQTT", "Observability"]),
+  ]
+    + service("registry", "Registry", extra: ["Crypto"], directory: false)
+    + service("config", "Config", extra: ["Crypto"])
+    + service("commands", "Commands")
+    + service("bridge", "Bridge", extra: ["MQTT"], directory: false),
+  swiftLanguageModes: [.v6]
+)

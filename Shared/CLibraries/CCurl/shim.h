@@ -1,0 +1,18 @@
+#pragma once
+#include <curl/curl.h>
+
+// curl_easy_setopt, curl_easy_getinfo and curl_multi_setopt are variadic, which Swift cannot call.
+static inline CURLcode martlet_curl_set_long(CURL *h, CURLoption o, long v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode martlet_curl_set_string(CURL *h, CURLoption o, const char *v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode martlet_curl_set_pointer(CURL *h, CURLoption o, const void *v) { return curl_easy_setopt(h, o, v); }
+static inline CURLcode martlet_curl_get_long(CURL *h, CURLINFO i, long *v) { return curl_easy_getinfo(h, i, v); }
+static inline CURLcode martlet_curl_get_pointer(CURL *h, CURLINFO i, void **v) { return curl_easy_getinfo(h, i, v); }
+static inline CURLcode martlet_curl_set_write(CURL *h, curl_write_callback f, void *context) {
+  CURLcode code = curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, f);
+  return code != CURLE_OK ? code : curl_easy_setopt(h, CURLOPT_WRITEDATA, context);
+}
+static inline CURLcode martlet_curl_set_header(CURL *h, curl_write_callback f, void *context) {
+  CURLcode code = curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, f);
+  return code != CURLE_OK ? code : curl_easy_setopt(h, CURLOPT_HEADERDATA, context);
+}
+static inline CURLMcode martlet_curl_multi_set_long(CURLM *m, CURLMoption o, long v) { return curl_multi_setopt(m, o, v); }
