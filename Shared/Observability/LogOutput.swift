@@ -1,7 +1,8 @@
+import Synchronization
+
 #if canImport(Glibc)
   import Glibc
 #endif
-import Synchronization
 
 /// Where a logger's finished lines go.
 public protocol LogOutput: Sendable {

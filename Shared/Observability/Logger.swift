@@ -1,5 +1,4 @@
 import FoundationEssentials
-import Synchronization
 
 /// Writes structured log lines, one JSON object a line, with the shape of swift-log's `Logger`.
 ///
@@ -53,7 +52,9 @@ public struct Logger: Sendable {
   }
 
   /// Writes one line if `level` is high enough.
-  public func log(_ level: Level, _ message: @autoclosure () -> String, _ more: @autoclosure () -> Metadata = [:]) {
+  public func log(
+    _ level: Level, _ message: @autoclosure () -> String, _ more: @autoclosure () -> Metadata = [:]
+  ) {
     guard level >= self.level else { return }
     var line = "{\"time\":\"\(Date.now.formatted(Self.time))\",\"level\":\"\(level.rawValue)\",\"label\":"
     Self.append(label, to: &line)

@@ -70,7 +70,8 @@ public enum RunFolder {
   /// `$MARTLET_TEST_RUN` or a fresh folder under the temporary one, readable by every local user (PostgreSQL
   /// does not run as root).
   public static let shared: URL = {
-    let root = ProcessInfo.processInfo.environment["MARTLET_TEST_RUN"].map { URL(filePath: $0) }
+    let root =
+      ProcessInfo.processInfo.environment["MARTLET_TEST_RUN"].map { URL(filePath: $0) }
       ?? FileManager.default.temporaryDirectory.appending(path: "martlet-tests")
     let folder = root.appending(path: "\(getpid())")
     try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

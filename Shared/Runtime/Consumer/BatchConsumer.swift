@@ -1,0 +1,200 @@
+import Kafka
+import Observability
+import Postgres
+import Wire
+
+/// What a batch leaves behind besides its own tables.
+public struct BatchResult: Sendable {
+  /// Records that could not be understood, with the reason; they go to the dead-letter topic.
+  public var rejected: [(message: KafkaMessage, reason: String)] = []
+
+  public init() {}
+
+  /// Sets one aside.
+  public mutating func reject(_ message: KafkaMessage, _ error: any Error) {
+    rejected.append((message, "\(error)"))
+  }
+}
+
+/// Applies Kafka records to a service's tables in batches, each exactly once: the offsets move in the transaction
+/// that applies the records.
+///
+/// Trouble (database or broker away) is waited out at the same offset; a record that the database refuses is found
+/// by going one by one and set aside.
+public final class BatchConsumer: Service {
+  /// Applies records inside the open transaction.
+  public typealias Apply = @Sendable ([KafkaMessage], PostgresConnection) async throws -> BatchResult
+
+  /// How a consumer reads.
+  public struct Configuration: Sendable {
+    /// Its name: the Kafka group is `martlet-<service>-<name>`, the stored offsets carry it.
+    public let name: String
+    public let topic: KafkaTopic
+    /// The most records of one transaction.
+    public var maximumBatch = 500
+    /// How long to let more records gather after a batch: zero where latency counts.
+    public var pause: Duration = .zero
+
+    public init(name: String, topic: KafkaTopic) {
+      self.name = name
+      self.topic = topic
+    }
+  }
+
+  private let configuration: Configuration
+  private let offsets: ConsumerOffsets
+  private let consumer: KafkaConsumer
+  private let database: PostgresClient
+  private let apply: Apply
+  private let committed: @Sendable () -> Void
+  private let logger: Logger
+  private let applied: Counter
+  private let setAside: Counter
+  private let positions: Positions
+
+  /// - Parameters:
+  ///   - instance: a stable name of this replica, so that a restart takes its partitions back at once.
+  ///   - committed: called after each commit: wakes the outbox relay.
+  public init(
+    _ configuration: Configuration, service: String, instance: String, kafka: KafkaConfiguration,
+    database: PostgresClient, logger: Logger, metrics: Metrics, committed: @escaping @Sendable () -> Void = {},
+    apply: @escaping Apply
+  ) throws {
+    self.configuration = configuration
+    self.database = database
+    self.apply = apply
+    self.committed = committed
+    self.logger = logger.labelled("consumer-\(configuration.name)")
+    let offsets = ConsumerOffsets(consumer: configuration.name)
+    let positions = Positions()
+    self.offsets = offsets
+    self.positions = positions
+    let group = "martlet-\(service)-\(configuration.name)"
+    consumer = try KafkaConsumer(
+      configuration: kafka, group: group, instanceId: "\(group)-\(instance)",
+      topics: [configuration.topic.rawValue], logger: logger,
+      startOffsets: { partitions in
+        let stored = try await offsets.load(partitions, from: database)
+        positions.set(stored)
+        return stored
+      })
+    let labels = [("consumer", configuration.name)]
+    applied = metrics.counter("martlet_consumer_records_total", help: "Records applied.", labels: labels)
+    setAside = metrics.counter(
+      "martlet_dead_letters_total", help: "Records that could not be understood.", labels: labels)
+  }
+
+  /// What is not ready, for `/readyz`.
+  public func notReady() -> String? { consumer.assignment.isEmpty ? "no partition assigned yet" : nil }
+
+  public func run() async throws {
+    defer { logger.debug("closed") }
+    do {
+      while true { try await step() }
+    } catch {
+      await consumer.close(timeout: .seconds(2))
+      throw error
+    }
+  }
+
+  private func step() async throws {
+    let messages = try await consumer.nextBatch(maximumCount: configuration.maximumBatch, wait: .seconds(1))
+    guard !messages.isEmpty else { return }
+    var backoff: Duration = .milliseconds(50)
+    while true {
+      do {
+        try await attempt(messages)
+        break
+      } catch let lost as LostPartition {
+        logger.notice("another replica has gone on with these partitions", ["error": "\(lost)"])
+        try await rewind(messages)
+        return
+      } catch let error as PostgresError where error.isDataFault && messages.count > 1 {
+        logger.warning("going one by one", ["error": "\(error)"])
+        for message in messages { try await single(message) }
+        break
+      } catch let error as PostgresError where error.isDataFault {
+        try await setAside(messages[0], error)
+        break
+      } catch is CancellationError {
+        throw CancellationError()
+      } catch {
+        logger.warning("waiting out trouble", ["error": "\(error)"])
+        try await Task.sleep(for: backoff)
+        backoff = min(backoff * 2, .seconds(2))
+      }
+    }
+    if configuration.pause > .zero { try await Task.sleep(for: configuration.pause) }
+  }
+
+  private func attempt(_ messages: [KafkaMessage]) async throws {
+    let moves = positions.moves(for: messages)
+    guard moves.count > 0 else { return }
+    let rejected = try await database.withTransaction { connection in
+      let moved = try await connection.query(self.offsets.move(moves))
+      guard moved.affectedRows == moves.count else { throw LostPartition() }
+      let result = try await self.apply(messages, connection)
+      if !result.rejected.isEmpty {
+        _ = try await connection.query(Outbox.insert(result.rejected.map { Self.deadLetter($0.message, $0.reason) }))
+      }
+      return result.rejected.map(\.reason)
+    }
+    finished(moves, count: messages.count)
+    note(rejected)
+  }
+
+  private func finished(_ moves: [ConsumerOffsets.Move], count: Int) {
+    let next = Dictionary(uniqueKeysWithValues: moves.map { ($0.partition, $0.next) })
+    positions.set(next)
+    consumer.commit(next)
+    applied.increment(by: count)
+    committed()
+  }
+
+  private func single(_ message: KafkaMessage) async throws {
+    do { try await attempt([message]) } catch let error as PostgresError where error.isDataFault {
+      try await setAside(message, error)
+    }
+  }
+
+  private func setAside(_ message: KafkaMessage, _ error: any Error) async throws {
+    let moves = positions.moves(for: [message])
+    try await database.withTransaction { connection in
+      let moved = try await connection.query(self.offsets.move(moves))
+      guard moved.affectedRows == moves.count else { throw LostPartition() }
+      _ = try await connection.query(Outbox.insert([Self.deadLetter(message, "\(error)")]))
+    }
+    finished(moves, count: 1)
+    note(["\(error)"])
+  }
+
+  private func note(_ reasons: [String]) {
+    setAside.increment(by: reasons.count)
+    for reason in reasons {
+      logger.warning("set aside on the dead-letter topic", ["reason": reason, "topic": configuration.topic.rawValue])
+    }
+  }
+
+  /// Goes back to where the tables are.
+  private func rewind(_ messages: [KafkaMessage]) async throws {
+    let partitions = Set(messages.map { KafkaPartition(topic: $0.topic, partition: $0.partition) })
+    let stored = try await offsets.load(Array(partitions), from: database)
+    positions.set(stored)
+    try await consumer.seek(stored)
+  }
+
+  private static func deadLetter(_ message: KafkaMessage, _ reason: String) -> Event {
+    .deadLetter(
+      origin: "\(message.topic)/\(message.partition)@\(message.offset)",
+      key: message.key.map { String(decoding: $0, as: UTF8.self) } ?? "", reason: reason,
+      payload: message.value ?? [])
+  }
+}
+
+/// Another replica has moved a partition's offset: this one has lost it and not yet heard so.
+struct LostPartition: Error {}
+
+extension PostgresError {
+  /// The server refused the values themselves (SQLSTATE classes 22 and 23): trying again cannot help.
+  var isDataFault: Bool { code.hasPrefix("22") || code.hasPrefix("23") }
+}

@@ -1,0 +1,59 @@
+import Kafka
+import Postgres
+
+/// How far a consumer has applied each partition, kept beside the data that it makes (DESIGN, section 2.3).
+public struct ConsumerOffsets: Sendable {
+  /// The consumer's name in its schema.
+  public let consumer: String
+
+  public init(consumer: String) { self.consumer = consumer }
+
+  /// A step forward of one partition.
+  struct Move: Sendable {
+    let partition: KafkaPartition
+    let expected: Int64
+    let next: Int64
+  }
+
+  /// The stored offsets of these partitions; those that have none yet begin at 0.
+  func load(_ partitions: [KafkaPartition], from database: PostgresClient) async throws -> [KafkaPartition: Int64] {
+    let topics = partitions.map(\.topic)
+    let numbers = partitions.map { Int32($0.partition) }
+    let rows = try await database.query(
+      """
+      WITH wanted AS (SELECT * FROM unnest(\(topics)::text[], \(numbers)::int[]) AS w (topic, "partition")),
+      made AS (
+        INSERT INTO consumer_offset (consumer, topic, "partition", next_offset)
+        SELECT \(consumer), topic, "partition", 0 FROM wanted ON CONFLICT DO NOTHING
+      )
+      SELECT w.topic, w."partition", COALESCE(o.next_offset, 0) FROM wanted w
+      LEFT JOIN consumer_offset o ON (o.consumer, o.topic, o."partition") = (\(consumer), w.topic, w."partition")
+      """)
+    var offsets: [KafkaPartition: Int64] = [:]
+    for row in rows {
+      let (topic, partition, next) = try row.decode((String, Int32, Int64).self)
+      offsets[KafkaPartition(topic: topic, partition: partition)] = next
+    }
+    return offsets
+  }
+
+  /// Moves the offsets on, each only from where this consumer believes it to be. Affects as many rows as there are
+  /// moves, unless another replica has taken a partition over.
+  ///
+  /// Locked in one order, so that two replicas never wait for each other in a circle.
+  func move(_ moves: [Move]) -> PostgresQuery {
+    """
+    WITH moves AS (
+      SELECT * FROM unnest(
+        \(moves.map(\.partition.topic))::text[], \(moves.map { Int32($0.partition.partition) })::int[],
+        \(moves.map(\.expected))::bigint[], \(moves.map(\.next))::bigint[]) AS m (topic, "partition", expected, next)
+    ), locked AS MATERIALIZED (
+      SELECT o.topic, o."partition", m.next FROM consumer_offset o
+      JOIN moves m ON (o.topic, o."partition", o.next_offset) = (m.topic, m."partition", m.expected)
+      WHERE o.consumer = \(consumer) ORDER BY o.topic, o."partition" FOR UPDATE OF o
+    )
+    UPDATE consumer_offset o SET next_offset = l.next FROM locked l
+    WHERE o.consumer = \(consumer) AND (o.topic, o."partition") = (l.topic, l."partition")
+    """
+  }
+}

@@ -1,0 +1,115 @@
+import Dispatch
+import Observability
+
+/// Something that runs for as long as the process: cancelling the task that runs it asks it to finish what is in
+/// hand and return (the shape of swift-service-lifecycle).
+public protocol Service: Sendable {
+  /// Runs until cancelled. Throwing ends the whole process.
+  func run() async throws
+}
+
+/// A service made of a closure.
+public struct ClosureService: Service {
+  private let body: @Sendable () async throws -> Void
+
+  public init(_ body: @escaping @Sendable () async throws -> Void) { self.body = body }
+
+  public func run() async throws { try await body() }
+}
+
+/// Runs services until SIGTERM or SIGINT, then ends them in reverse order: what takes work in goes first, what the
+/// others need goes last.
+public struct ServiceGroup: Sendable {
+  private let services: [(name: String, service: any Service)]
+  private let logger: Logger
+  private let grace: Duration
+
+  /// - Parameters:
+  ///   - services: in dependency order: each may use those before it.
+  ///   - grace: how long each may take to end; the process is gone within 10 s of SIGTERM (SPEC, section 7).
+  public init(_ services: [(name: String, service: any Service)], logger: Logger, grace: Duration = .seconds(3)) {
+    self.services = services
+    self.logger = logger
+    self.grace = grace
+  }
+
+  private enum Ending: Sendable {
+    case signal(String)
+    case service(String, (any Error)?)
+  }
+
+  /// Runs until a signal comes or a service ends.
+  /// - Throws: the error of the service that failed.
+  public func run() async throws {
+    let (endings, report) = AsyncStream.makeStream(of: Ending.self, bufferingPolicy: .bufferingOldest(64))
+    let signals = Self.watchSignals { report.yield(.signal($0)) }
+    defer { for signal in signals { signal.cancel() } }
+    let running = services.map { name, service in
+      (
+        name: name,
+        task: Task {
+          do {
+            try await service.run()
+            report.yield(.service(name, nil))
+          } catch is CancellationError {
+            report.yield(.service(name, nil))
+          } catch {
+            report.yield(.service(name, error))
+          }
+        }
+      )
+    }
+    var failure: (any Error)?
+    for await ending in endings {
+      switch ending {
+      case .signal(let name): logger.notice("\(name): finishing what is in hand")
+      case .service(let name, let error):
+        failure = error ?? UnexpectedEnd(service: name)
+        logger.critical("\(name) ended", ["error": "\(failure ?? UnexpectedEnd(service: name))"])
+      }
+      break
+    }
+    for (name, task) in running.reversed() {
+      task.cancel()
+      if await !Self.finishes(task, within: grace) { logger.error("\(name) did not end in time") }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Whether the task ends in time; the other one of the two is left to itself.
+  private static func finishes(_ task: Task<Void, Never>, within limit: Duration) async -> Bool {
+    let (first, report) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingOldest(1))
+    let waiting = Task {
+      await task.value
+      report.yield(true)
+    }
+    let timer = Task {
+      try? await Task.sleep(for: limit)
+      report.yield(false)
+    }
+    defer {
+      waiting.cancel()
+      timer.cancel()
+    }
+    for await ended in first { return ended }
+    return false
+  }
+
+  private static func watchSignals(_ report: @escaping @Sendable (String) -> Void) -> [any DispatchSourceSignal] {
+    // A client that goes away must not end the process.
+    signal(SIGPIPE, SIG_IGN)
+    return [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")].map { number, name in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { report(name) }
+      source.activate()
+      return source
+    }
+  }
+}
+
+/// A service that should have run for ever has returned.
+struct UnexpectedEnd: Error, CustomStringConvertible {
+  let service: String
+  var description: String { "\(service) ended by itself" }
+}

@@ -1,0 +1,77 @@
+import FoundationEssentials
+import Postgres
+import Wire
+
+/// The table of records that wait for Kafka: written in the transaction that they tell of (DESIGN, section 2.2).
+///
+/// Its columns are those that Debezium's outbox router expects; `aggregatetype` holds the topic, `aggregateid` the
+/// Kafka key.
+public enum Outbox {
+  /// The statement that adds records, in order; run it inside the transaction of the change. Returns their ids.
+  public static func insert(_ events: [Event]) -> PostgresQuery {
+    """
+    INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent)
+    SELECT * FROM unnest(
+      \(events.map(\.topic.rawValue))::text[], \(events.map(\.key))::text[], \(events.map(\.type))::text[],
+      \(events.map { $0.payload.map { String(decoding: $0, as: UTF8.self) } })::text[],
+      \(events.map(\.traceparent))::text[])
+    RETURNING id
+    """
+  }
+
+  /// A record that waits, or `nil` topic if a newer version wrote one that this one does not know.
+  struct Row: Sendable {
+    let id: Int64
+    let event: Event
+    let createdAt: Date
+  }
+
+  /// The oldest records after `low`.
+  static func select(after low: Int64, limit: Int) -> PostgresQuery {
+    """
+    SELECT id, aggregatetype, aggregateid, type, payload, traceparent, created_at FROM outbox
+    WHERE id > \(low) ORDER BY id LIMIT \(Int64(limit))
+    """
+  }
+
+  /// Records that Kafka has.
+  static func delete(_ ids: [Int64]) -> PostgresQuery { "DELETE FROM outbox WHERE id = ANY(\(ids)::bigint[])" }
+
+  /// How many of these still wait.
+  static func waiting(_ ids: [Int64]) -> PostgresQuery {
+    "SELECT count(*) FROM outbox WHERE id = ANY(\(ids)::bigint[])"
+  }
+
+  /// The table of the runtime: one migration set, in every service that publishes or consumes.
+  public static let migrations = [
+    PostgresMigration(
+      name: "V0001_outbox",
+      sql: """
+        CREATE TABLE outbox (
+          id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+          aggregatetype text NOT NULL,
+          aggregateid   text NOT NULL,
+          type          text NOT NULL,
+          payload       text,
+          traceparent   text,
+          created_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+        ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+                autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000);
+        COMMENT ON TABLE outbox IS
+          'Records for Kafka, written with the change they tell of, deleted when Kafka has them.';
+        """),
+    PostgresMigration(
+      name: "V0002_consumer_offset",
+      sql: """
+        CREATE TABLE consumer_offset (
+          consumer    text NOT NULL,
+          topic       text NOT NULL,
+          "partition" integer NOT NULL,
+          next_offset bigint NOT NULL,
+          PRIMARY KEY (consumer, topic, "partition")
+        ) WITH (fillfactor = 50);
+        COMMENT ON TABLE consumer_offset IS
+          'How far each Kafka partition has been applied: moved in the transaction that applies it.';
+        """),
+  ]
+}

@@ -1,0 +1,98 @@
+import FoundationEssentials
+import HTTP
+import Observability
+import Wire
+
+/// What a handler knows beside the request: who asks, and in which story.
+public struct RequestContext: Sendable {
+  /// Root for routes that are open to all.
+  public let principal: Principal
+  /// This request's step of the story; pass it on with what the request causes.
+  public let trace: TraceContext
+  public let logger: Logger
+
+  public init(principal: Principal, trace: TraceContext, logger: Logger) {
+    self.principal = principal
+    self.trace = trace
+    self.logger = logger
+  }
+
+  /// The organisation to act in: the key's own, or for root the one it names with `?organisationId=`.
+  /// - Throws: 400 if root names none.
+  public func organisation(_ request: HTTPRequest) throws -> UUID {
+    if let own = principal.organisationId { return own }
+    guard let named = try request.optionalOrganisation() else {
+      throw Problem.badRequest("The root key belongs to no organisation: name one with ?organisationId=.")
+    }
+    return named
+  }
+
+  /// The organisations to look in: the key's own; for root the one it names, or nil for all of them.
+  public func scope(_ request: HTTPRequest) throws -> UUID? {
+    try principal.organisationId ?? request.optionalOrganisation()
+  }
+}
+
+extension HTTPRequest {
+  fileprivate func optionalOrganisation() throws -> UUID? {
+    guard let text = query["organisationId"] else { return nil }
+    guard let id = UUID(uuidString: text) else {
+      throw Problem.badRequest("organisationId must be a UUID.")
+    }
+    return id
+  }
+
+  /// A path parameter that is a record id.
+  /// - Throws: 404 for what is no UUID: nothing has such an id.
+  public func id(_ name: String, of what: String) throws -> UUID {
+    guard let text = pathParameters[name], let id = UUID(uuidString: text) else { throw Problem.notFound(what) }
+    return id
+  }
+
+  /// A path parameter as text.
+  public func parameter(_ name: String) -> String { pathParameters[name] ?? "" }
+
+  /// The body as one JSON value.
+  /// - Throws: 415 for another content type, 400 with a pointer for what is not JSON.
+  public func json() throws -> JSON {
+    if let type = headers["Content-Type"], !type.lowercased().contains("json") {
+      throw Problem(415, "The body must be JSON: send Content-Type: application/json.")
+    }
+    do throws(JSONError) { return try JSON(parsing: body) } catch {
+      throw Problem(
+        400, "The body is not valid JSON: \(error.message).",
+        errors: [JSONFault(pointer: error.pointer, message: error.message)])
+    }
+  }
+
+  /// Reads the body's fields; every fault and every unknown field is in the answer's `errors`.
+  public func decode<T>(_ body: (inout JSONFields) -> T) throws -> T {
+    var fields = JSONFields(try json())
+    let value = body(&fields)
+    do throws(JSONFaults) { try fields.finish() } catch { throw Problem.unprocessable(error.faults) }
+    return value
+  }
+
+  /// A query parameter that is a whole number in a range.
+  public func int(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws -> Int {
+    guard let text = query[name] else { return fallback }
+    guard let value = Int(text), range.contains(value) else {
+      throw Problem.badRequest("\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound).")
+    }
+    return value
+  }
+}
+
+extension HTTPResponse {
+  /// A JSON answer.
+  public static func json(_ value: JSON, status: Int = 200) -> HTTPResponse {
+    var response = HTTPResponse(status: status, body: .bytes(value.bytes))
+    response.headers["Content-Type"] = "application/json"
+    return response
+  }
+
+  /// A page under `/api/v1`, `/devices` and `/commands`.
+  public static func page(_ items: [JSON], next: String?) -> HTTPResponse {
+    .json(["items": .array(items), "nextCursor": next.map { .string($0) } ?? .null])
+  }
+}

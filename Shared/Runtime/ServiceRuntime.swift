@@ -1,0 +1,155 @@
+import FoundationEssentials
+import HTTP
+import Kafka
+import Observability
+import Postgres
+import Wire
+
+/// The settings that every service has.
+public struct CommonSettings: Sendable {
+  public let httpHost: String
+  public let httpPort: Int
+  public let databaseURL: String
+  public let databaseSchema: String
+  public let databaseConnections: Int
+  public let kafkaBootstrap: String
+  public let replica: String
+  public let logLevel: Logger.Level
+  public let maximumBody: Int
+
+  public init(_ settings: inout SettingsReader, service: String) {
+    httpHost = settings.string("http-host", default: "127.0.0.1", help: "The address to listen on.")
+    httpPort = settings.int("http-port", default: 8080, in: 0...65535, help: "The port to listen on; 0 takes any.")
+    databaseURL = settings.secret(
+      "database-url", help: "The database: postgresql://role:password@host:port/name.")
+    databaseSchema = settings.string("database-schema", default: service, help: "The service's own schema.")
+    databaseConnections = settings.int(
+      "database-connections", default: 8, in: 3...100, help: "The most connections to the database.")
+    kafkaBootstrap = settings.string("kafka-bootstrap", help: "Kafka's addresses: host:port, host:port.")
+    replica = settings.string(
+      "replica", default: "1",
+      help: "A name for this replica that it keeps over restarts, so that it takes its partitions back at once.")
+    logLevel = settings.word("log-level", default: .info, help: "The lowest level that is logged.")
+    maximumBody = settings.int(
+      "maximum-body-bytes", default: 1024 * 1024, in: 1024...(64 * 1024 * 1024),
+      help: "The largest request body, in bytes.")
+  }
+}
+
+/// What a service stands on: its clients, its health, its metrics, and the order in which all of it starts and ends.
+public struct ServiceRuntime: Sendable {
+  public let name: String
+  public let settings: CommonSettings
+  public let logger: Logger
+  public let metrics: Metrics
+  public let health: Health
+  public let database: PostgresClient
+  public let kafka: KafkaConfiguration
+  public let producer: KafkaProducer
+  public let outbox: OutboxRelay
+
+  /// - Throws: a setting that cannot work.
+  public init(service name: String, settings: CommonSettings) throws {
+    self.name = name
+    self.settings = settings
+    let logger = Logger(label: name, level: settings.logLevel, metadata: ["replica": settings.replica])
+    self.logger = logger
+    metrics = Metrics()
+    health = Health()
+    let client = "martlet-\(name)-\(settings.replica)"
+    let database = PostgresClient(
+      configuration: try PostgresConfiguration(
+        url: settings.databaseURL, schema: settings.databaseSchema, applicationName: client,
+        maximumConnections: settings.databaseConnections), logger: logger)
+    self.database = database
+    kafka = KafkaConfiguration(
+      bootstrapServers: settings.kafkaBootstrap, clientId: client,
+      extra: ["message.max.bytes": "\(KafkaTopic.maximumRecordBytes)"])
+    producer = try KafkaProducer(configuration: kafka, logger: logger)
+    outbox = OutboxRelay(service: name, database: database, producer: producer, logger: logger, metrics: metrics)
+    health.register("postgres") {
+      do {
+        _ = try await database.query("SELECT 1")
+        return nil
+      } catch { return "the database does not answer" }
+    }
+  }
+
+  /// A consumer of this service, in readiness and with the relay woken by its commits.
+  public func consumer(
+    _ configuration: BatchConsumer.Configuration, apply: @escaping BatchConsumer.Apply
+  ) throws -> BatchConsumer {
+    let outbox = outbox
+    let consumer = try BatchConsumer(
+      configuration, service: name, instance: settings.replica, kafka: kafka, database: database, logger: logger,
+      metrics: metrics, committed: { outbox.wake() }, apply: apply)
+    health.register("consumer-\(configuration.name)") { consumer.notReady() }
+    return consumer
+  }
+
+  /// Runs the service until SIGTERM: database, migrations, relay, what the service adds, and last the HTTP server,
+  /// which is the first to end.
+  public func run(
+    migrations: [(set: String, migrations: [PostgresMigration])], services: [(name: String, service: any Service)],
+    api: API, openAPI: [UInt8]
+  ) async throws {
+    var api = api
+    operations(&api, openAPI: openAPI)
+    let server = HTTPServer(
+      configuration: HTTPServerConfiguration(
+        host: settings.httpHost, port: settings.httpPort, maximumBodyBytes: settings.maximumBody),
+      logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
+    let pool = Task { [database] in try await database.run() }
+    defer { pool.cancel() }
+    for (set, migrations) in [("runtime", Outbox.migrations)] + migrations {
+      let applied = try await database.migrate(migrations, set: set)
+      if !applied.isEmpty { logger.info("migrated", ["set": set, "applied": applied.joined(separator: " ")]) }
+    }
+    try server.start()
+    logger.notice("listening", ["address": "\(settings.httpHost):\(server.port)"])
+    let producer = producer
+    let front = ClosureService {
+      try? await Task.sleep(for: .seconds(Int64.max / 4))
+      await server.shutdown()
+    }
+    let back = ClosureService {
+      try? await Task.sleep(for: .seconds(Int64.max / 4))
+      await producer.shutdown(timeout: .seconds(2))
+    }
+    try await ServiceGroup(
+      [("producer", back), ("outbox-relay", outbox)] + services + [("http", front)], logger: logger
+    ).run()
+    logger.notice("ended")
+  }
+
+  /// What every service answers beside its own routes.
+  private func operations(_ api: inout API, openAPI: [UInt8]) {
+    api.get("livez", .open) { _, _ in .json(["status": "ok"]) }
+    api.get("readyz", .open) { [health] _, _ in
+      let failures = await health.failures()
+      let reasons = failures.reduce(into: JSONObject()) { $0[$1.name] = .string($1.reason) }
+      return failures.isEmpty
+        ? .json(["status": "ok"]) : .json(["status": "not ready", "notReady": .object(reasons)], status: 503)
+    }
+    api.get("metrics", .open) { [metrics] _, _ in
+      var response = HTTPResponse(status: 200, body: .bytes(Array(metrics.text().utf8)))
+      response.headers["Content-Type"] = "text/plain; version=0.0.4"
+      return response
+    }
+    api.get("openapi.yaml", .open) { _, _ in
+      var response = HTTPResponse(status: 200, body: .bytes(openAPI))
+      response.headers["Content-Type"] = "application/yaml"
+      return response
+    }
+  }
+
+  private static func refusal(_ refusal: HTTPRefusal) -> HTTPResponse {
+    switch refusal {
+    case .bodyTooLarge(let limit): Problem(413, "The body is larger than \(limit) bytes.").response
+    case .lengthAndTransferEncoding:
+      Problem(400, "A request has either Content-Length or Transfer-Encoding, not both.").response
+    case .malformedTarget: Problem(400, "The address holds a bad escape or is not UTF-8.").response
+    default: Problem(400, "The request cannot be read.").response
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import FoundationEssentials
+
+/// What a service asks the bridge to publish to a device: the values on `martlet.device.downlink`, keyed by deviceId.
+public enum Downlink: Sendable, Equatable {
+  /// A command; the bridge answers with `Uplink.sent` or `.undelivered`.
+  case command(CommandDownlink)
+  /// The desired document, retained; the bytes are what the device gets. The bridge answers with `Uplink.published`.
+  case desired(revision: Int64, document: [UInt8])
+  /// A device's answer is stored for good.
+  case receipt(id: UUID, status: DeviceStatus)
+
+  /// The CloudEvents type.
+  public var type: String {
+    switch self {
+    case .command: Self.commandType
+    case .desired: Self.desiredType
+    case .receipt: Self.receiptType
+    }
+  }
+
+  static let commandType = "martlet.downlink.command"
+  static let desiredType = "martlet.downlink.desired"
+  static let receiptType = "martlet.downlink.receipt"
+
+  /// The record for the downlink topic.
+  public func event(deviceId: String, traceparent: String?) -> Event {
+    let payload: [UInt8] =
+      switch self {
+      case .command(let command): command.json.bytes
+      case .desired(_, let document): document
+      case .receipt(let id, let status):
+        (["id": .string(id.text), "status": .string(status.rawValue)] as JSON).bytes
+      }
+    return Event(
+      topic: .deviceDownlink, key: deviceId, type: type, payload: payload, traceparent: traceparent)
+  }
+
+  /// Reads a record.
+  /// - Throws: what is wrong with it.
+  public init(type: String, payload: [UInt8]) throws {
+    let json = try JSON(parsing: payload)
+    var fields = JSONFields(json)
+    switch type {
+    case Self.commandType:
+      self = .command(
+        CommandDownlink(
+          id: fields.required("id", .uuid), type: fields.required("type", .string(1...128)),
+          params: fields.optional("params", .any) ?? .object(JSONObject()),
+          lane: fields.required("lane", .string(1...64)), expiresAt: fields.required("expiresAt", .time),
+          deliverBy: fields.required("deliverBy", .time)))
+    case Self.desiredType:
+      self = .desired(revision: Int64(fields.required("revision", .int(0...Int.max))), document: payload)
+    case Self.receiptType:
+      self = .receipt(
+        id: fields.required("id", .uuid), status: fields.required("status", .word(.acknowledged)))
+    default: throw JSONFaults([JSONFault(pointer: "", message: "no downlink of type \(type)")])
+    }
+    if !fields.faults.isEmpty { throw JSONFaults(fields.faults) }
+  }
+}
+
+/// One command on its way to its device.
+public struct CommandDownlink: Sendable, Equatable {
+  public let id: UUID
+  public let type: String
+  public let params: JSON
+  public let lane: String
+  /// When the device has no more use for it.
+  public let expiresAt: Date
+  /// After this the bridge must not send it any more: the command is TIMEOUT or about to be.
+  public let deliverBy: Date
+
+  public init(id: UUID, type: String, params: JSON, lane: String, expiresAt: Date, deliverBy: Date) {
+    (self.id, self.type, self.params, self.lane) = (id, type, params, lane)
+    (self.expiresAt, self.deliverBy) = (expiresAt, deliverBy)
+  }
+
+  /// What the device gets.
+  public var message: JSON {
+    [
+      "id": .string(id.text), "type": .string(type), "params": params, "lane": .string(lane),
+      "expiresAt": .string(expiresAt.rfc3339),
+    ]
+  }
+
+  var json: JSON {
+    guard case .object(var object) = message else { return message }
+    object["deliverBy"] = .string(deliverBy.rfc3339)
+    return .object(object)
+  }
+}

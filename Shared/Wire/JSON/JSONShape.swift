@@ -1,0 +1,146 @@
+import FoundationEssentials
+
+/// How to read one kind of value: what it must be, and a stand-in for when it is not.
+public struct JSONShape<Value: Sendable>: Sendable {
+  let placeholder: Value
+  let read: @Sendable (JSON, String) -> Result<Value, JSONFaults>
+
+  /// - Parameters:
+  ///   - placeholder: what a faulty field gives; never seen past `finish()`.
+  ///   - expected: what the value must be, for the message.
+  ///   - convert: the value, or nil if it does not fit.
+  public init(_ placeholder: Value, expected: String, _ convert: @escaping @Sendable (JSON) -> Value?) {
+    self.placeholder = placeholder
+    read = { json, pointer in
+      if let value = convert(json) { return .success(value) }
+      return .failure(JSONFaults([JSONFault(pointer: pointer, message: "must be \(expected)")]))
+    }
+  }
+
+  init(placeholder: Value, read: @escaping @Sendable (JSON, String) -> Result<Value, JSONFaults>) {
+    self.placeholder = placeholder
+    self.read = read
+  }
+}
+
+extension JSONShape where Value == String {
+  /// Text of so many characters.
+  public static func string(_ length: ClosedRange<Int>) -> JSONShape {
+    JSONShape("", expected: "a string of \(length.lowerBound) to \(length.upperBound) characters") {
+      $0.string.flatMap { length.contains($0.count) ? $0 : nil }
+    }
+  }
+  /// Text that satisfies `isValid`; `expected` says what that is.
+  public static func string(matching expected: String, _ isValid: @escaping @Sendable (String) -> Bool)
+    -> JSONShape
+  {
+    JSONShape("", expected: expected) { $0.string.flatMap { isValid($0) ? $0 : nil } }
+  }
+}
+
+extension JSONShape where Value == Int {
+  /// A whole number in a range.
+  public static func int(_ range: ClosedRange<Int>) -> JSONShape {
+    JSONShape(range.lowerBound, expected: "a whole number from \(range.lowerBound) to \(range.upperBound)") {
+      $0.int.flatMap { Int(exactly: $0) }.flatMap { range.contains($0) ? $0 : nil }
+    }
+  }
+}
+
+extension JSONShape where Value == Bool {
+  /// True or false.
+  public static var bool: JSONShape { JSONShape(false, expected: "true or false") { $0.bool } }
+}
+
+extension JSONShape where Value == UUID {
+  /// A record id.
+  public static var uuid: JSONShape {
+    JSONShape(UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), expected: "a UUID") {
+      $0.string.flatMap { UUID(uuidString: $0) }
+    }
+  }
+}
+
+extension JSONShape where Value == Date {
+  /// A time of RFC 3339.
+  public static var time: JSONShape {
+    JSONShape(
+      Date(timeIntervalSince1970: 0), expected: "a time of RFC 3339, such as 2026-01-31T12:00:00.000Z"
+    ) {
+      $0.string.flatMap { Date(rfc3339: $0) }
+    }
+  }
+}
+
+extension JSONShape where Value == JSONObject {
+  /// Any object, as it is.
+  public static var object: JSONShape { JSONShape(JSONObject(), expected: "an object") { $0.object } }
+}
+
+extension JSONShape where Value == JSON {
+  /// Any value, as it is.
+  public static var any: JSONShape { JSONShape(.null, expected: "a value") { $0 } }
+}
+
+extension JSONShape where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
+  /// One of the words of an enumeration; `first` is the placeholder.
+  public static func word(_ first: Value) -> JSONShape {
+    let words = Value.allCases.map(\.rawValue).joined(separator: ", ")
+    return JSONShape(first, expected: "one of \(words)") { $0.string.flatMap { Value(rawValue: $0) } }
+  }
+}
+
+extension JSONShape {
+  /// An object with fields of its own; its unknown fields are faults too.
+  public static func fields(
+    _ placeholder: Value, _ body: @escaping @Sendable (inout JSONFields) -> Value
+  ) -> JSONShape<Value> {
+    JSONShape(placeholder: placeholder) { json, pointer in
+      var fields = JSONFields(json, at: pointer)
+      let value = body(&fields)
+      do throws(JSONFaults) {
+        try fields.finish()
+        return .success(value)
+      } catch { return .failure(error) }
+    }
+  }
+
+  /// An array of such values; each faulty element has its own pointer.
+  public func array(_ count: ClosedRange<Int>) -> JSONShape<[Value]> {
+    let element = self
+    return JSONShape<[Value]>(placeholder: []) { json, pointer in
+      guard let elements = json.array, count.contains(elements.count) else {
+        let message = "must be an array of \(count.lowerBound) to \(count.upperBound) elements"
+        return .failure(JSONFaults([JSONFault(pointer: pointer, message: message)]))
+      }
+      var values: [Value] = []
+      var faults: [JSONFault] = []
+      for (index, json) in elements.enumerated() {
+        switch element.read(json, "\(pointer)/\(index)") {
+        case .success(let value): values.append(value)
+        case .failure(let found): faults += found.faults
+        }
+      }
+      return faults.isEmpty ? .success(values) : .failure(JSONFaults(faults))
+    }
+  }
+
+  /// An object whose members are all such values.
+  public func map() -> JSONShape<[String: Value]> {
+    let element = self
+    return JSONShape<[String: Value]>(placeholder: [:]) { json, pointer in
+      guard let object = json.object else {
+        return .failure(JSONFaults([JSONFault(pointer: pointer, message: "must be an object")]))
+      }
+      var values: [String: Value] = [:]
+      var faults: [JSONFault] = []
+      for member in object.members {
+        switch element.read(member.value, pointer + "/" + JSONPointer.escape(member.name)) {
+        case .success(let value): values[member.name] = value
+        case .failure(let found): faults += found.faults
+        }
+      }
+      return faults.isEmpty ? .success(values) : .failure(JSONFaults(faults))
+    }
+  }
+}

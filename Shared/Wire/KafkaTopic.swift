@@ -1,0 +1,37 @@
+/// Every Kafka topic of the suite: its name and how it is kept.
+public enum KafkaTopic: String, Sendable, CaseIterable {
+  /// What the other services must know of the registry; compacted, keyed by kind and id.
+  case registryEntities = "martlet.registry.entities"
+  /// Public: what happened in the registry.
+  case registryEvents = "martlet.registry.events"
+  /// Public: what happened to commands.
+  case commandsEvents = "martlet.commands.events"
+  /// Public: what happened to configurations.
+  case configEvents = "martlet.config.events"
+  /// What the bridge shall publish to devices.
+  case deviceDownlink = "martlet.device.downlink"
+  /// What devices said, and what became of downlinks.
+  case deviceUplink = "martlet.device.uplink"
+  /// What could not be understood, with the reason.
+  case deadLetter = "martlet.dead-letter"
+
+  /// The same for all: keys spread over as many consumers as anyone will run.
+  public static let partitions = 12
+
+  /// The largest record: a request body of 1 MiB, and what is put round it.
+  public static let maximumRecordBytes = 2 * 1024 * 1024
+
+  /// The topic's configuration at the broker.
+  public var configuration: [String: String] {
+    let day = 86_400_000
+    var configuration =
+      switch self {
+      case .registryEntities: ["cleanup.policy": "compact"]
+      case .registryEvents, .commandsEvents, .configEvents: ["retention.ms": "\(7 * day)"]
+      case .deviceDownlink, .deviceUplink: ["retention.ms": "\(3 * day)"]
+      case .deadLetter: ["retention.ms": "\(30 * day)"]
+      }
+    configuration["max.message.bytes"] = "\(Self.maximumRecordBytes)"
+    return configuration
+  }
+}

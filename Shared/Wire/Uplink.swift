@@ -1,0 +1,109 @@
+import FoundationEssentials
+
+/// What a device said, or what became of a downlink: the values on `martlet.device.uplink`, keyed by deviceId.
+///
+/// What devices say travels as they sent it: the bridge has checked it, and each service reads its own part.
+public enum Uplink: Sendable, Equatable {
+  /// `command/status`: the device's answer to a command.
+  case status(CommandAnswer)
+  /// `reported`: what the device has applied, by slot.
+  case reported([String: ReportedSlot])
+  /// `state`: attributes, and perhaps a route and a time.
+  case state(DeviceState)
+  /// `presence`: the device itself, or its will.
+  case presence(online: Bool)
+  /// From the bridge: the broker has the command (PUBACK).
+  case sent(id: UUID)
+  /// From the bridge: the broker took it, but nobody listens on the device's topic; or it came too late to send.
+  case undelivered(id: UUID, reason: Undelivered)
+  /// From the bridge: the broker has the desired document of that revision.
+  case published(revision: Int64)
+  /// From the bridge: it is connected to the broker anew, which may have forgotten what it had not delivered.
+  case brokerConnected
+}
+
+/// Why a command is not SENT.
+public enum Undelivered: String, Sendable, CaseIterable {
+  /// The broker answered that nobody subscribes (MQTT 5 reason 16).
+  case noSubscriber
+  /// Its `deliverBy` had passed when its turn came.
+  case expired
+  /// The broker refused the message.
+  case refused
+}
+
+/// The status words of devices (`command/status`).
+public enum DeviceStatus: String, Sendable, CaseIterable {
+  case acknowledged = "ACKNOWLEDGED"
+  case success = "SUCCESS"
+  case failed = "FAILED"
+}
+
+/// A device's answer to a command.
+public struct CommandAnswer: Sendable, Equatable {
+  public let id: UUID
+  public let status: DeviceStatus
+  public let result: JSON?
+  public let error: CommandFault?
+
+  public init(id: UUID, status: DeviceStatus, result: JSON? = nil, error: CommandFault? = nil) {
+    (self.id, self.status, self.result, self.error) = (id, status, result, error)
+  }
+
+  var json: JSON {
+    .compact([
+      "id": .string(id.text), "status": .string(status.rawValue), "result": result, "error": error?.json,
+    ])
+  }
+}
+
+/// What went wrong on the device.
+public struct CommandFault: Sendable, Equatable {
+  public let code: String
+  public let message: String
+
+  public init(code: String, message: String) { (self.code, self.message) = (code, message) }
+
+  public var json: JSON { ["code": .string(code), "message": .string(message)] }
+}
+
+/// What a device says of one slot.
+public struct ReportedSlot: Sendable, Equatable {
+  /// The status words of `reported`.
+  public enum Status: String, Sendable, CaseIterable {
+    case inProgress = "IN_PROGRESS"
+    case accepted = "ACCEPTED"
+    case rejected = "REJECTED"
+    case failed = "FAILED"
+  }
+
+  public let version: Int
+  public let sha256: String
+  public let status: Status
+  public let message: String?
+
+  public init(version: Int, sha256: String, status: Status, message: String? = nil) {
+    (self.version, self.sha256, self.status, self.message) = (version, sha256, status, message)
+  }
+
+  var json: JSON {
+    .compact([
+      "version": .int(Int64(version)), "sha256": .string(sha256), "status": .string(status.rawValue),
+      "message": message.map { .string($0) },
+    ])
+  }
+}
+
+/// What a device says of itself.
+public struct DeviceState: Sendable, Equatable {
+  /// Any attributes, without `route` and `at`.
+  public let attributes: JSONObject
+  /// The device's own route (SPEC, section 2), as sent.
+  public let route: JSON?
+  /// When the device measured it.
+  public let at: Date?
+
+  public init(attributes: JSONObject, route: JSON? = nil, at: Date? = nil) {
+    (self.attributes, self.route, self.at) = (attributes, route, at)
+  }
+}
