@@ -3,15 +3,29 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-// MHD_start_daemon and MHD_get_daemon_info are variadic, which Swift cannot call.
+// Where the library's log lines go, one by one, formatted: a va_list is nothing for Swift.
+struct martlet_mhd_logger {
+  void (*write)(void *context, const char *line);
+  void *context;
+};
+
+static inline void martlet_mhd_log(void *context, const char *format, va_list arguments) {
+  const struct martlet_mhd_logger *logger = (const struct martlet_mhd_logger *)context;
+  char line[512];
+  if (vsnprintf(line, sizeof line, format, arguments) >= 0) logger->write(logger->context, line);
+}
+
+// MHD_start_daemon and MHD_get_connection_info are variadic, which Swift cannot call. The logger stands first, or
+// messages of the start go to standard error.
 static inline struct MHD_Daemon *martlet_mhd_start(
-    unsigned int flags, uint16_t port, MHD_AcceptPolicyCallback accept_policy, void *accept_context,
-    MHD_AccessHandlerCallback handler, void *handler_context, const struct MHD_OptionItem *options) {
-  return MHD_start_daemon(flags, port, accept_policy, accept_context, handler, handler_context,
+    unsigned int flags, MHD_AccessHandlerCallback handler, void *handler_context,
+    struct martlet_mhd_logger *logger, const struct MHD_OptionItem *options) {
+  return MHD_start_daemon(flags, 0, NULL, NULL, handler, handler_context,
+                          MHD_OPTION_EXTERNAL_LOGGER, &martlet_mhd_log, logger,
                           MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
 
-static inline const union MHD_DaemonInfo *martlet_mhd_info(
-    struct MHD_Daemon *daemon, enum MHD_DaemonInfoType what) {
-  return MHD_get_daemon_info(daemon, what);
+static inline const union MHD_ConnectionInfo *martlet_mhd_connection_info(
+    struct MHD_Connection *connection, enum MHD_ConnectionInfoType what) {
+  return MHD_get_connection_info(connection, what);
 }

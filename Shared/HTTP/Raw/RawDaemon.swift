@@ -1,0 +1,103 @@
+import CMicroHTTPD
+import Glibc
+
+/// Owns a running daemon of libmicrohttpd: one thread with one epoll, which calls back into a `ServerCore`.
+///
+/// `@unchecked Sendable`: the pointer never changes, and `HTTPServer` calls `quiesce` and `stop` once each, in this
+/// order; the library allows them from any thread but its own.
+final class RawDaemon: @unchecked Sendable {
+  private let pointer: OpaquePointer
+  private let core: Unmanaged<ServerCore>
+  private let logger: UnsafeMutablePointer<martlet_mhd_logger>
+
+  init?(_ core: ServerCore, _ socket: ListeningSocket) {
+    let flags =
+      MHD_USE_EPOLL_INTERNAL_THREAD.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue | MHD_USE_ERROR_LOG.rawValue
+    // The daemon's reference, given back when it has stopped and calls nobody any more.
+    self.core = Unmanaged.passRetained(core)
+    let options = Self.options(core.configuration, socket, self.core.toOpaque())
+    logger = .allocate(capacity: 1)
+    logger.initialize(to: martlet_mhd_logger(write: Self.log, context: self.core.toOpaque()))
+    guard let pointer = martlet_mhd_start(flags, Self.access, self.core.toOpaque(), logger, options) else {
+      logger.deallocate()
+      self.core.release()
+      return nil
+    }
+    self.pointer = pointer
+  }
+
+  /// Takes no new connections from here on.
+  func quiesce() { _ = MHD_quiesce_daemon(pointer) }
+
+  /// Closes all connections and waits for the daemon's thread: not on the cooperative pool, and with nothing suspended.
+  func stop() {
+    MHD_stop_daemon(pointer)
+    logger.deallocate()
+    core.release()
+  }
+
+  private static func options(
+    _ configuration: HTTPServerConfiguration, _ socket: ListeningSocket, _ core: UnsafeMutableRawPointer
+  ) -> [MHD_OptionItem] {
+    func item(_ option: MHD_OPTION, _ value: Int, _ pointer: UnsafeMutableRawPointer? = nil) -> MHD_OptionItem
+    {
+      MHD_OptionItem(option: option, value: value, ptr_value: pointer)
+    }
+    // Room for a whole head, and then still for the response's head and a stream's buffer.
+    let memory = configuration.maximumHeaderBytes + (16 << 10)
+    return [
+      item(.LISTEN_SOCKET, Int(socket.descriptor)),
+      item(.URI_LOG_CALLBACK, unsafeBitCast(begun, to: Int.self), core),
+      item(.NOTIFY_COMPLETED, unsafeBitCast(completed, to: Int.self), nil),
+      item(.UNESCAPE_CALLBACK, unsafeBitCast(unescape, to: Int.self), nil),
+      item(.CONNECTION_LIMIT, configuration.connectionLimit),
+      item(.CONNECTION_TIMEOUT, max(1, Int(configuration.connectionTimeout.components.seconds))),
+      item(.CONNECTION_MEMORY_LIMIT, memory),
+      // An HTTP/1.1 request without Host, or with a space in its target, gets 400.
+      item(.STRICT_FOR_CLIENT, 1),
+      item(.END, 0),
+    ]
+  }
+}
+
+/// The callbacks, all on the daemon's thread.
+extension RawDaemon {
+  private typealias Context = UnsafeMutableRawPointer
+
+  private static let begun: @convention(c) (Context?, UnsafePointer<CChar>?, OpaquePointer?) -> Context? = {
+    context, target, _ in
+    guard let context else { return nil }
+    let core = Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
+    return Unmanaged.passRetained(Exchange(core: core, target: target)).toOpaque()
+  }
+
+  private static let access: MHD_AccessHandlerCallback = {
+    _, connection, _, method, version, data, size, place in
+    guard let connection, let size, let context = place?.pointee else { return .NO }
+    let exchange = Unmanaged<Exchange>.fromOpaque(context).takeUnretainedValue()
+    let piece = UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : size.pointee)
+    size.pointee = 0
+    let goesOn = exchange.access(
+      RawConnection(pointer: connection), method.map { String(cString: $0) } ?? "",
+      version.map { String(cString: $0) } ?? "", piece)
+    return goesOn ? .YES : .NO
+  }
+
+  private static let completed: MHD_RequestCompletedCallback = { _, _, place, _ in
+    guard let context = place?.pointee else { return }
+    place?.pointee = nil
+    Unmanaged<Exchange>.fromOpaque(context).takeRetainedValue().completed()
+  }
+
+  /// The raw target is decoded by `HTTPTarget`; what the library would make of it is not looked at.
+  private static let unescape:
+    @convention(c) (Context?, OpaquePointer?, UnsafeMutablePointer<CChar>?) -> Int = {
+      _, _, text in text.map { Int(bitPattern: UInt(strlen($0))) } ?? 0
+    }
+
+  private static let log: @convention(c) (Context?, UnsafePointer<CChar>?) -> Void = { context, line in
+    guard let context, let line else { return }
+    let core = Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
+    core.logger.debug("libmicrohttpd", ["says": String(cString: line)])
+  }
+}

@@ -1,0 +1,37 @@
+/// Where a server listens and what it lets clients do.
+public struct HTTPServerConfiguration: Sendable {
+  /// An address of this machine: `127.0.0.1`, `0.0.0.0`, `::`, or a name that resolves to one.
+  public var host: String
+  /// The port; 0 takes any free one, which `HTTPServer.port` then tells.
+  public var port: Int
+  /// A longer body is refused as `bodyTooLarge`.
+  public var maximumBodyBytes: Int
+  /// A longer head (first line and fields) is refused with 431 or 414.
+  public var maximumHeaderBytes: Int
+  /// Connections at a time; more wait in the kernel's queue until one is closed.
+  public var connectionLimit: Int
+  /// Requests that are being handled at a time; more are refused as `tooManyRequests`. `nil`: as many as connections.
+  public var maximumRequestsInFlight: Int?
+  /// A connection on which nothing moves for so long is closed, in whole seconds. Time in a handler does not count.
+  public var connectionTimeout: Duration
+  /// How long a shutdown waits for the requests that are being handled; what is left then gets 503.
+  public var drainTimeout: Duration
+
+  /// A configuration; every value but the address has a good default.
+  public init(
+    host: String = "127.0.0.1", port: Int = 0, maximumBodyBytes: Int = 1 << 20,
+    maximumHeaderBytes: Int = 32 << 10,
+    connectionLimit: Int = 4096, maximumRequestsInFlight: Int? = nil,
+    connectionTimeout: Duration = .seconds(60),
+    drainTimeout: Duration = .seconds(8)
+  ) {
+    self.host = host
+    self.port = port
+    self.maximumBodyBytes = maximumBodyBytes
+    self.maximumHeaderBytes = maximumHeaderBytes
+    self.connectionLimit = connectionLimit
+    self.maximumRequestsInFlight = maximumRequestsInFlight
+    self.connectionTimeout = connectionTimeout
+    self.drainTimeout = drainTimeout
+  }
+}
