@@ -1,0 +1,130 @@
+import FoundationEssentials
+import Kafka
+import Postgres
+import Runtime
+import Wire
+
+/// A service's own copy of what it must know of the registry: devices, boards, organisations, API keys.
+///
+/// It is fed by the compacted topic `martlet.registry.entities`. A look-up that misses waits until the copy has
+/// reached the end that the topic had when it was asked, and only then says that there is none: so what the
+/// registry has confirmed is known here at once (DESIGN, section 2.1).
+public struct DeviceDirectory: KeyStore, Sendable {
+  /// What a look-up of a device came to.
+  public enum Found: Sendable {
+    case one(DeviceEntity)
+    /// An `mcuId` that several devices of the organisation have, each on another SoC.
+    case several([DeviceEntity])
+    case none
+  }
+
+  private struct Question: Sendable {
+    let reference: String
+    let organisation: UUID?
+  }
+
+  private static let consumerName = "directory"
+
+  private let database: PostgresClient
+  private let progress: DirectoryProgress
+  private let devices: Batcher<Question, Found>
+  private let boards: Believed<UUID, BoardEntity>
+
+  /// Makes the directory and the consumer that feeds it; run the consumer as a service.
+  /// - Parameter delay: slows the copy down, for tests of what happens when it lags.
+  public static func make(
+    _ runtime: ServiceRuntime, delay: Duration = .zero
+  ) throws -> (directory: DeviceDirectory, consumer: BatchConsumer) {
+    let applier = DirectoryApplier()
+    let directory = DeviceDirectory(
+      database: runtime.database, kafka: KafkaAdmin(configuration: runtime.kafka, logger: runtime.logger))
+    let consumer = try runtime.consumer(.init(name: consumerName, topic: .registryEntities)) { messages, connection in
+      if delay > .zero { try await Task.sleep(for: delay) }
+      return try await applier.apply(messages, connection)
+    }
+    return (directory, consumer)
+  }
+
+  init(database: PostgresClient, kafka: KafkaAdmin) {
+    self.database = database
+    progress = DirectoryProgress(database: database, kafka: kafka, consumer: Self.consumerName)
+    devices = Batcher(maximum: 500) { try await Self.find($0, in: database) }
+    boards = Believed(for: .milliseconds(500), maximum: 1000) { try await Self.board($0, in: database) }
+  }
+
+  /// Finds a device by record id, `deviceId` or `mcuId`, in that order.
+  /// - Parameter organisation: where to look; nil for everywhere.
+  public func device(_ reference: String, in organisation: UUID?) async throws -> Found {
+    let question = Question(reference: reference, organisation: organisation)
+    let found = try await devices.submit(question)
+    guard case .none = found else { return found }
+    try await progress.reachEnd()
+    return try await devices.submit(question)
+  }
+
+  /// A board, at most half a second old.
+  public func board(_ id: UUID) async throws -> BoardEntity? {
+    if let board = try await boards.value(id) { return board }
+    try await progress.reachEnd()
+    return try await boards.value(id)
+  }
+
+  public func key(hash: String) async throws -> StoredKey? {
+    if let key = try await storedKey(hash) { return key }
+    try await progress.reachEnd()
+    return try await storedKey(hash)
+  }
+
+  private func storedKey(_ hash: String) async throws -> StoredKey? {
+    let rows = try await database.query(
+      "SELECT id, organisation_id, name, role, expires_at FROM directory_api_key WHERE hash = \(hash)")
+    guard let row = rows.first else { return nil }
+    let (id, organisation, name, role, expiresAt) = try row.decode((UUID, UUID, String, String, Date?).self)
+    guard let role = Role(rawValue: role) else { return nil }
+    return StoredKey(
+      principal: .key(id: id, organisationId: organisation, name: name, role: role), expiresAt: expiresAt)
+  }
+
+  private static func board(_ id: UUID, in database: PostgresClient) async throws -> BoardEntity? {
+    let rows = try await database.query("SELECT document FROM directory_board WHERE id = \(id)")
+    guard let document = try rows.first?.decode(PostgresJSON.self),
+      case .board(let board) = try Entity(.board, json: try JSON(parsing: document.bytes))
+    else { return nil }
+    return board
+  }
+
+  private static func find(_ questions: [Question], in database: PostgresClient) async throws -> [Found] {
+    let rows = try await database.query(
+      """
+      WITH asked AS MATERIALIZED (
+        SELECT * FROM unnest(
+          \(questions.map(\.reference))::text[], \(questions.map { UUID(uuidString: $0.reference) })::uuid[],
+          \(questions.map(\.organisation))::uuid[]) WITH ORDINALITY AS a (reference, id, organisation_id, number)
+      ), found AS (
+        SELECT a.number, 1 AS rank, d.* FROM asked a JOIN directory_device d ON d.id = a.id
+        WHERE a.organisation_id IS NULL OR d.organisation_id = a.organisation_id
+        UNION ALL
+        SELECT a.number, 2, d.* FROM asked a JOIN directory_device d ON d.device_id = a.reference
+        WHERE a.organisation_id IS NULL OR d.organisation_id = a.organisation_id
+        UNION ALL
+        SELECT a.number, 3, d.* FROM asked a JOIN directory_device d ON d.mcu_id = a.reference
+        WHERE a.organisation_id IS NULL OR d.organisation_id = a.organisation_id
+      )
+      SELECT number, rank, id, device_id, mcu_id, soc, board_id, organisation_id, rev FROM found
+      ORDER BY number, rank, device_id
+      """)
+    var matches: [Int: (rank: Int32, devices: [DeviceEntity])] = [:]
+    for row in rows {
+      let (number, rank, id, deviceId, mcuId, soc, board, organisation, rev) = try row.decode(
+        (Int64, Int32, UUID, String, String, String, UUID, UUID, Int64).self)
+      let device = DeviceEntity(
+        id: id, deviceId: deviceId, mcuId: mcuId, soc: soc, boardId: board, organisationId: organisation, rev: rev)
+      if matches[Int(number)] == nil { matches[Int(number)] = (rank, []) }
+      if matches[Int(number)]?.rank == rank { matches[Int(number)]?.devices.append(device) }
+    }
+    return questions.indices.map { index in
+      guard let devices = matches[index + 1]?.devices, let first = devices.first else { return .none }
+      return devices.count == 1 ? .one(first) : .several(devices)
+    }
+  }
+}

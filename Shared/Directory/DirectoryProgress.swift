@@ -1,0 +1,50 @@
+import Kafka
+import Postgres
+import Runtime
+import Wire
+
+/// How far the copy is behind the entities topic.
+struct DirectoryProgress: Sendable {
+  private static let patience: Duration = .seconds(3)
+
+  let database: PostgresClient
+  let kafka: KafkaAdmin
+  let consumer: String
+
+  /// Returns when the copy has reached the end that the topic has now.
+  /// - Throws: `DirectoryBehind` if that takes too long, or Kafka does not say where the end is.
+  func reachEnd() async throws {
+    let topic = KafkaTopic.registryEntities.rawValue
+    let limit = ContinuousClock.now + Self.patience
+    let ends: [Int32: Int64]
+    do { ends = try await kafka.endOffsets(topic: topic, timeout: Self.patience) } catch {
+      throw DirectoryBehind(reason: "Kafka does not say where the topic ends: \(error)")
+    }
+    while true {
+      if try await behind(ends, topic) == 0 { return }
+      if ContinuousClock.now >= limit { throw DirectoryBehind(reason: "the copy is being caught up") }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+  }
+
+  /// How many partitions have not reached these offsets.
+  private func behind(_ ends: [Int32: Int64], _ topic: String) async throws -> Int {
+    let partitions = ends.keys.sorted()
+    let rows = try await database.query(
+      """
+      SELECT count(*) FROM unnest(
+        \(partitions)::int[], \(partitions.map { ends[$0] ?? 0 })::bigint[]) AS e ("partition", next_offset)
+      LEFT JOIN consumer_offset o
+        ON (o.consumer, o.topic, o."partition") = (\(consumer), \(topic), e."partition")
+      WHERE COALESCE(o.next_offset, 0) < e.next_offset
+      """)
+    return Int(try rows.first?.decode(Int64.self) ?? 0)
+  }
+}
+
+/// The copy of the registry is behind, so that "there is none" cannot be said yet.
+struct DirectoryBehind: TemporaryError, CustomStringConvertible {
+  let reason: String
+  var isTemporary: Bool { true }
+  var description: String { "the directory is behind: \(reason)" }
+}

@@ -1,0 +1,44 @@
+import Postgres
+
+/// The tables of a service's own copy of the registry.
+public enum DirectoryTables {
+  /// A migration set of its own: every service that keeps a copy has the same tables.
+  public static let migrations = [
+    PostgresMigration(
+      name: "V0001_directory",
+      sql: """
+        CREATE TABLE directory_organisation (
+          id   uuid PRIMARY KEY,
+          slug text NOT NULL,
+          rev  bigint NOT NULL
+        );
+        CREATE TABLE directory_api_key (
+          id              uuid PRIMARY KEY,
+          hash            text NOT NULL,
+          organisation_id uuid NOT NULL,
+          name            text NOT NULL,
+          role            text NOT NULL,
+          expires_at      timestamptz,
+          rev             bigint NOT NULL
+        );
+        CREATE INDEX directory_api_key_hash ON directory_api_key (hash);
+        CREATE TABLE directory_board (
+          id              uuid PRIMARY KEY,
+          organisation_id uuid NOT NULL,
+          document        jsonb NOT NULL,
+          rev             bigint NOT NULL
+        );
+        CREATE TABLE directory_device (
+          id              uuid PRIMARY KEY,
+          device_id       text NOT NULL,
+          mcu_id          text NOT NULL,
+          soc             text NOT NULL,
+          board_id        uuid NOT NULL,
+          organisation_id uuid NOT NULL,
+          rev             bigint NOT NULL
+        );
+        CREATE INDEX directory_device_device_id ON directory_device (device_id);
+        CREATE INDEX directory_device_mcu_id ON directory_device (mcu_id);
+        """)
+  ]
+}

@@ -1,0 +1,39 @@
+/// Looks values up and believes what it found for a short while; what was not found is asked for again at once,
+/// since it may just have been made. Callers of one key share one look-up.
+public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
+  private struct Entry {
+    let value: Value
+    let until: ContinuousClock.Instant
+  }
+
+  private let time: Duration
+  private let maximum: Int
+  private let find: @Sendable (Key) async throws -> Value?
+  private var entries: [Key: Entry] = [:]
+  private var asking: [Key: Task<Value?, any Error>] = [:]
+
+  /// - Parameters:
+  ///   - time: for how long a value is believed: the most by which it can be out of date.
+  ///   - maximum: how many are kept; beyond it all are forgotten.
+  public init(for time: Duration, maximum: Int = 10_000, find: @escaping @Sendable (Key) async throws -> Value?) {
+    self.time = time
+    self.maximum = maximum
+    self.find = find
+  }
+
+  /// The value of that key, at most `time` old.
+  public func value(_ key: Key) async throws -> Value? {
+    let start = ContinuousClock.now
+    if let entry = entries[key], entry.until > start { return entry.value }
+    let task = asking[key] ?? Task { [find] in try await find(key) }
+    asking[key] = task
+    defer { asking[key] = nil }
+    guard let value = try await task.value else {
+      entries[key] = nil
+      return nil
+    }
+    if entries.count >= maximum { entries.removeAll() }
+    entries[key] = Entry(value: value, until: start + time)
+    return value
+  }
+}

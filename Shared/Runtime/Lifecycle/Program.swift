@@ -1,0 +1,43 @@
+import FoundationEssentials
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The frame of every executable: reads the settings, answers `--help`, and turns an error into one clear line and an
+/// exit status.
+public enum Program {
+  /// Runs `body` with the settings that `read` has read, and ends the process.
+  /// - Parameter arguments: without the program's name.
+  public static func run<Settings: Sendable>(
+    _ program: String, about: String, arguments: [String] = Array(CommandLine.arguments.dropFirst()),
+    settings read: (inout SettingsReader) -> Settings, body: (Settings) async throws -> Void
+  ) async -> Never {
+    var reader = SettingsReader(
+      program: program, about: about, arguments: arguments, environment: ProcessInfo.processInfo.environment)
+    let settings = read(&reader)
+    do throws(SettingsError) { try reader.finish() } catch {
+      if case .help = error { write(error.description, to: 1, exit: 0) }
+      write(error.description, to: 2, exit: 64)
+    }
+    do { try await body(settings) } catch { write("\(program): \(error)\n", to: 2, exit: 1) }
+    exit(0)
+  }
+
+  /// Writes to standard output.
+  public static func print(_ text: String) { put(text + "\n", to: 1) }
+
+  private static func write(_ text: String, to file: Int32, exit status: Int32) -> Never {
+    put(text, to: file)
+    exit(status)
+  }
+
+  private static func put(_ text: String, to file: Int32) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let written = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+      guard written > 0 else { return }
+      bytes.removeFirst(written)
+    }
+  }
+}
