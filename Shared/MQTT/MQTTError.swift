@@ -19,6 +19,7 @@ public enum MQTTError: Error, Sendable, Equatable, CustomStringConvertible {
   /// libmosquitto or the system refused the call: says what.
   case failed(String)
 
+  /// In words, without payloads and secrets.
   public var description: String {
     switch self {
     case .notConnected: "not connected to the MQTT broker"
@@ -73,6 +74,7 @@ public enum MQTTDisconnectReason: Sendable, Equatable, CustomStringConvertible {
   /// The connection broke: says how.
   case connectionLost(String)
 
+  /// In words.
   public var description: String {
     switch self {
     case .requested: "disconnected on request"

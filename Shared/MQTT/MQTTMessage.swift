@@ -43,6 +43,7 @@ public struct MQTTProperties: Sendable, Equatable {
       && userProperties.isEmpty
   }
 
+  /// Whether all properties are the same, user properties in the same order.
   public static func == (a: Self, b: Self) -> Bool {
     a.correlationData == b.correlationData && a.responseTopic == b.responseTopic
       && a.messageExpiry == b.messageExpiry && a.contentType == b.contentType
