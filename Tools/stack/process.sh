@@ -6,7 +6,8 @@ pid_of() { cat "$RUN/$1.pid" 2>/dev/null; }
 # identity PID: pid, start time in ticks, boot. A number that the kernel gave out again has another one.
 identity() {
   local stat
-  { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+  # Not $(<file): bash leaves the script without a word when that file has just gone.
+  { IFS= read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
   read -r -a stat <<<"${stat##*) }"
   [[ ${stat[0]} != [ZX] ]] || return 1
   printf '%s %s %s' "$1" "${stat[19]}" "$(</proc/sys/kernel/random/boot_id)"
@@ -21,9 +22,9 @@ running() { # running NAME: its pid file names a live process, and the very one 
 group_alive() { # group_alive PID: anyone but zombies left in the group that this process led
   local file stat
   for file in /proc/[0-9]*/stat; do
-    { stat=$(<"$file"); } 2>/dev/null || continue
+    { IFS= read -r stat <"$file"; } 2>/dev/null || continue
     read -r -a stat <<<"${stat##*) }"
-    [[ ${stat[2]} != "$1" || ${stat[0]} == [ZX] ]] || return 0
+    [[ ${stat[2]:-} != "$1" || ${stat[0]} == [ZX] ]] || return 0
   done
   return 1
 }
