@@ -49,6 +49,19 @@ remember_ports() {
 
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# free_port_base: for a stack beside others; below the range that the kernel gives out by itself.
+free_port_base() {
+  local base offset
+  for ((base = 20080; base < 30000; base += 100)); do
+    for offset in {0..8} {11..14}; do
+      ! listening $((base + offset)) || continue 2
+    done
+    printf '%s' "$base"
+    return
+  done
+  fail "no free range of ports between 20080 and 30000"
+}
+
 holder() { # holder PORT: who listens there, as far as we may know
   local users
   users=$(ss -Hltnp "sport = :$1" 2>/dev/null | grep -o 'users:.*' | head -n 1) || true
