@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # demo.sh: installs, builds, starts the stack and shows on simulated devices what Martlet does. It stays up.
+# shellcheck disable=SC2016  # the $names in single quotes are jq's
 source "$(dirname "$0")/lib.sh"
 source Tools/stack/process.sh
 source Tools/stack/demo_api.sh
@@ -15,14 +16,15 @@ tag=$(printf '%08x' "$(date +%s)")
 DEVICES=()
 
 make_tenant() {
-  local answer
+  local answer key
   heading "An organisation, its admin key, a board, five devices"
   use_key "$MARTLET_ROOT_KEY"
   answer=$(api POST /organisation "$(json --arg name "Demo $tag" '{name: $name}')")
   ORGANISATION=$(field .id "$answer")
   note "organisation  $(field '"\(.name) (slug \(.slug))"' "$answer")"
   answer=$(api POST /apiKey "$(json --arg id "$ORGANISATION" '{organisationId: $id, name: "demo", role: "admin"}')")
-  use_key "$(field .key "$answer")"
+  key=$(field .key "$answer")
+  use_key "$key"
   note "admin key     kept in $KEY_FILE"
   answer=$(api POST /board "$(json --arg id "$ORGANISATION" --arg soc "demo-$tag" '{name: "Weather post", soc: $soc,
     description: "made by make demo", organisationId: $id, public: false,
@@ -32,11 +34,12 @@ make_tenant() {
 }
 
 make_devices() {
-  local number answer
+  local number answer device
   for number in 1 2 3 4 5; do
     answer=$(api POST /device "$(json --arg mcu "demo-$tag-$number" --arg board "$BOARD" --arg id "$ORGANISATION" \
       '{mcuId: $mcu, boardId: $board, organisationId: $id, metadata: {site: "roof"}}')")
-    DEVICES+=("$(field .deviceId "$answer")")
+    device=$(field .deviceId "$answer")
+    DEVICES+=("$device")
     note "device        ${DEVICES[-1]}  ($(field .mcuId "$answer"))"
   done
 }
@@ -49,7 +52,8 @@ connect_devices() {
   # Devices of an earlier demo leave first.
   signal simulate
   finish simulate 5
-  launch simulate "$BIN/martlet" simulate "${arguments[@]}"
+  # A device knows its own password and nothing else of the stack.
+  (unset MARTLET_ROOT_KEY MARTLET_DATABASE_URL && launch simulate "$BIN/martlet" simulate "${arguments[@]}")
   for device in "${DEVICES[@]}"; do
     running simulate || { show_log simulate; fail "the simulator has ended"; }
     eventually 20 "$device coming online" '.online == true' "/device/deviceId/$device/state" >/dev/null
@@ -58,22 +62,25 @@ connect_devices() {
 }
 
 send_commands() {
-  local answer
+  local answer id
   heading "A command over /api/v1: REBOOT to ${DEVICES[0]}"
   answer=$(api POST "/api/v1/devices/${DEVICES[0]}/commands" '{"type": "REBOOT"}')
-  follow "${DEVICES[0]}" "$(field .id "$answer")" SUCCESS
+  id=$(field .id "$answer")
+  follow "${DEVICES[0]}" "$id" SUCCESS
 
   heading "The same lifecycle over /devices: REBOOT to ${DEVICES[1]}"
   answer=$(api POST "/devices/${DEVICES[1]}/commands" '{"command": "REBOOT"}')
+  id=$(field .command_id "$answer")
   note "answered at once: status $(field .status "$answer")"
-  answer=$(eventually 20 "the end of the command" '.status | IN("completed", "failed", "timeout")' "/commands/$(field .command_id "$answer")")
+  answer=$(eventually 20 "the end of the command" '.status | IN("completed", "failed", "timeout")' "/commands/$id")
   note "then: status $(field .status "$answer")"
   [[ $(field .status "$answer") == completed ]] || fail "the command did not complete"
 
   heading "A device that never answers: REBOOT to ${DEVICES[4]}, two seconds for each step"
   answer=$(api POST "/api/v1/devices/${DEVICES[4]}/commands" \
     '{"type": "REBOOT", "timeouts": {"deliverSeconds": 2, "acknowledgeSeconds": 2, "completeSeconds": 2}}')
-  follow "${DEVICES[4]}" "$(field .id "$answer")" TIMEOUT
+  id=$(field .id "$answer")
+  follow "${DEVICES[4]}" "$id" TIMEOUT
 }
 
 bind_configuration() {

@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # What every stack script starts with: strict mode, places, short messages, secrets.
 set -euo pipefail
+shopt -s inherit_errexit
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$ROOT"
