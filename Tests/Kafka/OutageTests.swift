@@ -3,7 +3,9 @@ import Kafka
 import TestSupport
 import Testing
 
-@Suite(.enabled(if: KafkaServer.isReal, "needs KAFKA_HOME: a broker that can be killed and started again"))
+@Suite(
+  .serialized,
+  .enabled(if: KafkaServer.isReal, "needs KAFKA_HOME: a broker that can be killed and started again"))
 struct OutageTests {
   @Test func killedWhileProducingEachMessageIsInTheLogOnce() async throws {
     let server = try await KafkaServer()
@@ -53,6 +55,8 @@ struct OutageTests {
     try await fixture.deliver(fixture.numbered(0..<100), by: producer)
     #expect(try await fixture.read(100, from: consumer).count == 100)
     server.signal(SIGSTOP)
+    // The signal reaches a busy process's threads a little later.
+    try await Task.sleep(for: .milliseconds(300))
     async let late: Void = fixture.deliver(fixture.numbered(100..<200), by: producer)
     #expect(try await consumer.nextBatch(maximumCount: 10, wait: .seconds(3)).isEmpty)
     server.signal(SIGCONT)

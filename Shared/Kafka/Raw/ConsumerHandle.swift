@@ -11,6 +11,7 @@ final class ConsumerHandle: @unchecked Sendable {
   private var queue: OpaquePointer?
   private var replies: OpaquePointer?
   private var reader: MessageReader
+  private var isFatal = false
 
   init(
     _ configuration: KafkaConfiguration, group: String, instanceId: String?, sessionTimeout: Duration,
@@ -57,7 +58,7 @@ final class ConsumerHandle: @unchecked Sendable {
   func wake() { if let queue { rd_kafka_queue_yield(queue) } }
 
   /// The fatal error, if there is one: the handle is of no more use.
-  var fatal: KafkaError? { context.isFatal ? fatalError(of: raw) : nil }
+  var fatal: KafkaError? { isFatal ? fatalError(of: raw) : nil }
 
   /// What one poll gave.
   enum Polled {
@@ -74,6 +75,7 @@ final class ConsumerHandle: @unchecked Sendable {
     }
     defer { rd_kafka_message_destroy(message) }
     guard message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
+      if message.pointee.err == RD_KAFKA_RESP_ERR__FATAL { isFatal = true }
       // For errors of the consumer the payload is the library's own text.
       let text = rd_kafka_message_errstr(message).map { String(cString: $0) }
       return .notice(KafkaError(message.pointee.err, detail: text))
