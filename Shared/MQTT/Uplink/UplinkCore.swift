@@ -49,6 +49,7 @@ final class UplinkCore: @unchecked Sendable {
   var progressed = false
   var attempt = 0
   var connectedAt: UInt64 = 0
+  var upDeadline: UInt64 = 0
   var left = false
   var barrier = Barrier()
 
