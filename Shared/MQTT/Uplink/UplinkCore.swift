@@ -108,12 +108,17 @@ final class UplinkCore: @unchecked Sendable {
         lastTold = nil
         if monotonicNanoseconds() - connectedAt >= Self.settledAfter { attempt = 0 }
       }
-      connection = nil
+      drop()
       tell(brokerReason ?? failure)
       waitForNextAttempt()
     }
-    connection = nil
+    drop()
     ended()
+  }
+
+  private func drop() {
+    connection?.shutDown()
+    connection = nil
   }
 
   /// Leaving needs a connection, for as long as it may take; stopping does not.
