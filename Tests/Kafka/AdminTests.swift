@@ -7,7 +7,7 @@ import Testing
   @Test func topicsAreCreatedOnce() async throws {
     let fixture = try await Fixture(create: false)
     let admin = try fixture.admin()
-    let topic = KafkaTopic(
+    let topic = KafkaNewTopic(
       name: fixture.topic, partitions: Fixture.partitions, config: ["cleanup.policy": "compact"])
     #expect(try await admin.partitions(of: fixture.topic) == nil)
     try await admin.createTopics([topic])
@@ -24,7 +24,7 @@ import Testing
   func aBadSettingIsAnError() async throws {
     let fixture = try await Fixture(create: false)
     let admin = try fixture.admin()
-    let bad = KafkaTopic(name: fixture.topic, partitions: 1, config: ["cleanup.policy": "nonsense"])
+    let bad = KafkaNewTopic(name: fixture.topic, partitions: 1, config: ["cleanup.policy": "nonsense"])
     let error = await #expect(throws: KafkaError.self) { try await admin.createTopics([bad]) }
     #expect(error?.isRetryable == false)
     await admin.shutdown()
