@@ -86,6 +86,12 @@ let package = Package(
 
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
     tests("Wire", ["Wire"]),
+    tests(
+      "Commands",
+      [
+        "CommandsDomain", "CommandsService", "Directory", "Runtime", "HTTP", "Kafka", "Postgres", "Wire",
+        "Observability",
+      ]),
     tests("Crypto", ["Crypto"]),
     tests("HTTP", ["HTTP", "Observability"]),
     tests("Kafka", ["Kafka", "Observability"]),
