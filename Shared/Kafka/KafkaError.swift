@@ -1,0 +1,23 @@
+/// An error of the broker or of the client library. It never holds a message's key, value or headers.
+public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// librdkafka's number: positive ones are the Kafka protocol's own, negative ones the client's.
+  public var code: Int32
+  /// The code's name and what it means.
+  public var message: String
+  /// The same call may succeed later. Too large, malformed or forbidden messages are not retryable; unknown topics
+  /// are, since they may be created.
+  public var isRetryable: Bool
+  /// The client that threw it is of no more use: close it and make a new one. (A producer makes itself anew.)
+  public var isFatal: Bool
+
+  /// An error from its parts.
+  public init(code: Int32, message: String, isRetryable: Bool, isFatal: Bool = false) {
+    self.code = code
+    self.message = message
+    self.isRetryable = isRetryable
+    self.isFatal = isFatal
+  }
+
+  /// The message.
+  public var description: String { message }
+}

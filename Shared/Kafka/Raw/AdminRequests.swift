@@ -1,0 +1,70 @@
+import CRdKafka
+
+extension AdminHandle {
+  /// Creates topics; those that exist are left as they are.
+  func createTopics(_ topics: [KafkaTopic], _ timeout: Duration) throws {
+    var wanted: [OpaquePointer?] = []
+    defer { for topic in wanted { rd_kafka_NewTopic_destroy(topic) } }
+    for topic in topics { wanted.append(try Self.newTopic(topic)) }
+    do {
+      try ask(
+        RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout,
+        { rd_kafka_CreateTopics(raw.pointer, &wanted, wanted.count, $0, $1) }, read: Self.check)
+    } catch let error as KafkaError where error.code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE.rawValue {
+      // librdkafka's mock cluster: asking for a topic creates it.
+      for topic in topics { _ = try metadata(topic.name, timeout) }
+    }
+  }
+
+  private static func newTopic(_ topic: KafkaTopic) throws -> OpaquePointer {
+    var reason = [CChar](repeating: 0, count: 256)
+    let new = rd_kafka_NewTopic_new(
+      topic.name, Int32(clamping: topic.partitions), Int32(clamping: topic.replication), &reason, reason.count
+    )
+    guard let new else {
+      throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, detail: "the topic \(topic.name) is not valid")
+    }
+    for (name, value) in topic.config { rd_kafka_NewTopic_set_config(new, name, value) }
+    return new
+  }
+
+  private static func check(_ event: OpaquePointer) throws {
+    var count = 0
+    guard let results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count)
+    else { return }
+    for index in 0..<count {
+      let code = rd_kafka_topic_result_error(results[index])
+      guard code != RD_KAFKA_RESP_ERR_NO_ERROR, code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS else {
+        continue
+      }
+      let detail = rd_kafka_topic_result_error_string(results[index]).map { String(cString: $0) }
+      throw KafkaError(code, detail: detail)
+    }
+  }
+
+  /// The offsets that a group has committed.
+  func committed(
+    _ group: String, _ partitions: [KafkaPartition], _ timeout: Duration
+  ) throws -> [KafkaPartition: Int64] {
+    let list = PartitionList(Dictionary(partitions.map { ($0, -1) }, uniquingKeysWith: { $1 }))
+    guard let request = rd_kafka_ListConsumerGroupOffsets_new(group, list.pointer) else {
+      throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG)
+    }
+    var requests: [OpaquePointer?] = [request]
+    defer { rd_kafka_ListConsumerGroupOffsets_destroy(request) }
+    return try ask(
+      RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout,
+      { rd_kafka_ListConsumerGroupOffsets(raw.pointer, &requests, 1, $0, $1) }
+    ) { event in
+      var count = 0
+      let answer = rd_kafka_event_ListConsumerGroupOffsets_result(event)
+      guard let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(answer, &count), count > 0 else {
+        return [:]
+      }
+      if let error = rd_kafka_group_result_error(groups[0]) {
+        throw KafkaError(rd_kafka_error_code(error))
+      }
+      return PartitionList.read(rd_kafka_group_result_partitions(groups[0])).filter { $0.value >= 0 }
+    }
+  }
+}
