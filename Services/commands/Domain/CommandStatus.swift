@@ -1,0 +1,98 @@
+/// Where a command is in its life (SPEC, section 4).
+public enum CommandStatus: String, Sendable, CaseIterable {
+  /// Accepted and durable, not yet at the broker. Can go to every other status.
+  case pending = "PENDING"
+  /// The MQTT broker has it (PUBACK). Can go to ACKNOWLEDGED, SUCCESS, FAILED, TIMEOUT.
+  case sent = "SENT"
+  /// The device has it. Can go to SUCCESS, FAILED, TIMEOUT.
+  case acknowledged = "ACKNOWLEDGED"
+  /// The device did it. Final.
+  case success = "SUCCESS"
+  /// The device could not do it, or it was given up (`reason` says why). Final.
+  case failed = "FAILED"
+  /// The device did not answer by the deadline. Final; a later answer is kept beside it.
+  case timeout = "TIMEOUT"
+
+  /// Whether it can still move.
+  public var isOpen: Bool {
+    switch self {
+    case .pending, .sent, .acknowledged: true
+    case .success, .failed, .timeout: false
+    }
+  }
+}
+
+/// What can happen to a command. Time is one of them: a deadline passes.
+public enum CommandEvent: String, Sendable, CaseIterable {
+  /// The broker has confirmed it.
+  case sent
+  /// The broker said that nobody listens on the device's topic, or did not take it.
+  case undelivered
+  /// The device says that it has it.
+  case acknowledged
+  /// The device says that it did it.
+  case succeeded
+  /// The device says that it could not.
+  case failed
+  /// The deadline of its present status has passed.
+  case deadlinePassed
+  /// It was handed to the bridge once more, because its device or the broker came back.
+  case redelivered
+}
+
+/// What an event does to a command.
+public enum CommandOutcome: Sendable, Equatable {
+  /// It goes on to that status.
+  case moves(to: CommandStatus)
+  /// It stays, but this is worth keeping: in its timeline, with its time.
+  case noted
+  /// It is final as TIMEOUT; the device's answer is kept as `lateOutcome`.
+  case late
+  /// Nothing: a repeat, or out of order.
+  case ignored
+}
+
+/// The lifecycle: every status against every event. Total, pure, and it only moves forward.
+public enum Lifecycle {
+  public static func outcome(_ status: CommandStatus, _ event: CommandEvent) -> CommandOutcome {
+    switch (status, event) {
+    case (.pending, .sent): .moves(to: .sent)
+    case (.pending, .undelivered): .noted
+    case (.pending, .acknowledged): .moves(to: .acknowledged)
+    case (.pending, .succeeded): .moves(to: .success)
+    case (.pending, .failed): .moves(to: .failed)
+    case (.pending, .deadlinePassed): .moves(to: .timeout)
+    case (.pending, .redelivered): .noted
+
+    // A redelivery's PUBACK: the broker has it once more.
+    case (.sent, .sent): .noted
+    // Delivered once, nobody there the second time: it stays SENT, its deadline decides.
+    case (.sent, .undelivered): .noted
+    case (.sent, .acknowledged): .moves(to: .acknowledged)
+    case (.sent, .succeeded): .moves(to: .success)
+    case (.sent, .failed): .moves(to: .failed)
+    case (.sent, .deadlinePassed): .moves(to: .timeout)
+    case (.sent, .redelivered): .noted
+
+    // The answer overtook the bridge's own report.
+    case (.acknowledged, .sent): .noted
+    case (.acknowledged, .undelivered): .ignored
+    case (.acknowledged, .acknowledged): .ignored
+    case (.acknowledged, .succeeded): .moves(to: .success)
+    case (.acknowledged, .failed): .moves(to: .failed)
+    case (.acknowledged, .deadlinePassed): .moves(to: .timeout)
+    case (.acknowledged, .redelivered): .ignored
+
+    case (.success, .sent), (.failed, .sent): .noted
+    case (.success, .undelivered), (.success, .acknowledged), (.success, .succeeded), (.success, .failed),
+      (.success, .deadlinePassed), (.success, .redelivered):
+      .ignored
+    case (.failed, .undelivered), (.failed, .acknowledged), (.failed, .succeeded), (.failed, .failed),
+      (.failed, .deadlinePassed), (.failed, .redelivered):
+      .ignored
+
+    case (.timeout, .acknowledged), (.timeout, .succeeded), (.timeout, .failed): .late
+    case (.timeout, .sent), (.timeout, .undelivered), (.timeout, .deadlinePassed), (.timeout, .redelivered): .ignored
+    }
+  }
+}
