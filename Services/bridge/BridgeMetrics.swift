@@ -40,7 +40,8 @@ struct BridgeMetrics: Sendable {
         (
           reason,
           metrics.counter(
-            "martlet_bridge_undelivered_total", help: "Commands that did not reach the broker or a subscriber.",
+            "martlet_bridge_undelivered_total",
+            help: "Commands that did not reach the broker or a subscriber.",
             labels: [("reason", reason.rawValue)])
         )
       })

@@ -88,7 +88,9 @@ final class DownlinkPublisher: Sendable {
       }
     }
     guard failed.contains(true) else { return round.open = [] }
-    round.open = Resend.indices(keys: sent.map { round.records[$0].deviceId }, failed: failed).map { sent[$0] }
+    round.open = Resend.indices(keys: sent.map { round.records[$0].deviceId }, failed: failed).map {
+      sent[$0]
+    }
   }
 
   private func timed(_ publications: [Publication]) async -> [DownlinkSession.Attempt] {

@@ -40,7 +40,8 @@ struct UplinkHandler: Sendable {
     }
     if rejected > 0 { metrics.uplinkDeadLetters.increment(by: rejected) }
     if rejected > Self.loggedPerBatch {
-      logger.warning("more set aside on the dead-letter topic", ["count": "\(rejected - Self.loggedPerBatch)"])
+      logger.warning(
+        "more set aside on the dead-letter topic", ["count": "\(rejected - Self.loggedPerBatch)"])
     }
     try await producer.send(events)
     metrics.confirming.record(ContinuousClock.now - start)

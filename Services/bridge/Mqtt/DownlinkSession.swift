@@ -76,6 +76,7 @@ extension MQTTMessage {
       properties.userProperties = [(EventHeader.traceparent, traceparent)]
     }
     self.init(
-      topic: publication.topic, payload: publication.payload, retain: publication.retain, properties: properties)
+      topic: publication.topic, payload: publication.payload, retain: publication.retain,
+      properties: properties)
   }
 }

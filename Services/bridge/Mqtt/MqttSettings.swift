@@ -11,7 +11,8 @@ public struct MqttSettings: Sendable {
   public init(_ settings: inout SettingsReader) {
     host = settings.string("mqtt-host", default: "127.0.0.1", help: "The MQTT broker.")
     port = settings.int("mqtt-port", default: 1883, in: 1...65535, help: "The MQTT broker's port.")
-    user = settings.string("mqtt-user", default: "bridge", help: "The bridge's account at the broker, which sees all.")
+    user = settings.string(
+      "mqtt-user", default: "bridge", help: "The bridge's account at the broker, which sees all.")
     password = settings.secret("mqtt-password", help: "The password of that account.")
   }
 

@@ -136,7 +136,8 @@ actor UplinkSlots: Service {
   ) -> MQTTUplinkSession {
     MQTTUplinkSession(
       configuration: settings.uplink(slot: number),
-      subscriptions: DeviceTopic.uplinks.map { MQTTSubscription("$share/martlet/\($0.filter)") }, logger: logger,
+      subscriptions: DeviceTopic.uplinks.map { MQTTSubscription("$share/martlet/\($0.filter)") },
+      logger: logger,
       handle: { [handler] in try await handler.handle($0) }, onState: onState)
   }
 }

@@ -40,7 +40,8 @@ struct ClientSlots: Sendable {
     try await database.withTransaction { connection in
       let (slots, now) = try await look(connection)
       try await connection.query(
-        "UPDATE client_slot SET is_leaving = true WHERE (owner, process) = (\(holder.replica), \(holder.process))")
+        "UPDATE client_slot SET is_leaving = true WHERE (owner, process) = (\(holder.replica), \(holder.process))"
+      )
       return SlotPlan.mayEndSession(slots: slots, leaving: holder, now: now)
     }
   }
