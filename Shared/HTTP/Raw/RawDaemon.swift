@@ -43,8 +43,8 @@ final class RawDaemon: @unchecked Sendable {
     {
       MHD_OptionItem(option: option, value: value, ptr_value: pointer)
     }
-    // Room for a whole head, and then still for the response's head and a stream's buffer.
-    let memory = configuration.maximumHeaderBytes + (16 << 10)
+    // Room for a whole head and the answer's. Not more: the library clears all of it after each request.
+    let memory = configuration.maximumHeaderBytes + (8 << 10)
     return [
       item(.LISTEN_SOCKET, Int(socket.descriptor)),
       item(.URI_LOG_CALLBACK, unsafeBitCast(begun, to: Int.self), core),

@@ -6,7 +6,8 @@ public struct HTTPServerConfiguration: Sendable {
   public var port: Int
   /// A longer body is refused as `bodyTooLarge`.
   public var maximumBodyBytes: Int
-  /// A longer head (first line and fields) is refused with 431 or 414.
+  /// A longer head (first line and fields) is refused with 431 or 414. Each connection takes this much memory and
+  /// 8 KiB, out of which each field costs some 64 bytes more than its text.
   public var maximumHeaderBytes: Int
   /// Connections at a time; more wait in the kernel's queue until one is closed.
   public var connectionLimit: Int

@@ -1,0 +1,127 @@
+import FoundationEssentials
+import HTTP
+import Kafka
+import Observability
+import Runtime
+import Wire
+
+/// What to measure.
+struct BenchSettings: Sendable {
+  let url: String
+  let kafka: String
+  let folder: String
+  let runFolder: String
+  let seconds: Int
+  let inFlight: Int
+  let rate: Int
+
+  init(_ settings: inout SettingsReader) {
+    url = settings.string("url", help: "The edge's address.")
+    kafka = settings.string("kafka-bootstrap", help: "Kafka's address: SUCCESS is seen on martlet.commands.events.")
+    folder = settings.string("folder", default: ".run/bench", help: "Where `prepare` left devices.txt and key.txt.")
+    runFolder = settings.string("run", default: ".run", help: "Where the pid files are.")
+    seconds = settings.int("seconds", default: 20, in: 1...3600, help: "How long each part measures.")
+    inFlight = settings.int("in-flight", default: 256, in: 1...4096, help: "Commands under way in the closed loop.")
+    rate = settings.int("rate", default: 200, in: 1...100_000, help: "Commands a second in the open loop.")
+  }
+}
+
+/// Whole lifecycles, from POST through PostgreSQL, Kafka, MQTT and the device to SUCCESS stored and told.
+struct CommandsBench: Sendable {
+  let settings: BenchSettings
+  let caller: Caller
+  let devices: [String]
+  let watcher: SuccessWatcher
+
+  static func run(_ settings: BenchSettings) async throws {
+    let logger = Logger(label: "bench", level: .warning)
+    let devices = try lines(settings.folder + "/devices.txt")
+    let key = try lines(settings.folder + "/key.txt")[0]
+    let client = HTTPClient(
+      configuration: HTTPClientConfiguration(maximumConnectionsPerHost: 128, timeout: .seconds(30)), logger: logger)
+    let watcher = try await SuccessWatcher(kafka: settings.kafka, logger: logger)
+    let watching = Task { try await watcher.run() }
+    defer { watching.cancel() }
+    try await watcher.ready()
+    let bench = CommandsBench(
+      settings: settings, caller: Caller(client: client, url: settings.url, key: key), devices: devices,
+      watcher: watcher)
+    Program.print("warming up")
+    _ = try await bench.closedLoop(seconds: 5)
+    let before = ProcessTimes.read(settings.runFolder)
+    let closed = try await bench.closedLoop(seconds: settings.seconds)
+    let after = ProcessTimes.read(settings.runFolder)
+    Program.print(closed.line("closed loop, \(settings.inFlight) in flight"))
+    Program.print(ProcessTimes.table(before, after, per: closed.latencies.count))
+    let open = try await bench.openLoop(seconds: settings.seconds)
+    Program.print(open.line("open loop, \(settings.rate)/s"))
+    await client.shutdown()
+  }
+
+  private static func lines(_ path: String) throws -> [String] {
+    String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self).split(separator: "\n").map(String.init)
+  }
+
+  /// Each of `inFlight` callers sends its next command when its last one has reached SUCCESS.
+  private func closedLoop(seconds: Int) async throws -> Measurement {
+    let start = ContinuousClock.now
+    let end = start + .seconds(seconds)
+    let latencies = try await withThrowingTaskGroup(of: [Duration].self) { group in
+      for number in 0..<settings.inFlight {
+        group.addTask {
+          var latencies: [Duration] = []
+          var device = number
+          while ContinuousClock.now < end {
+            latencies.append(try await lifecycle(devices[device % devices.count]))
+            device += settings.inFlight
+          }
+          return latencies
+        }
+      }
+      return try await group.reduce(into: []) { $0 += $1 }
+    }
+    return Measurement(latencies: latencies, elapsed: ContinuousClock.now - start)
+  }
+
+  /// A command each 1/rate s, whether or not those before are done.
+  private func openLoop(seconds: Int) async throws -> Measurement {
+    let start = ContinuousClock.now
+    let latencies = try await withThrowingTaskGroup(of: Duration.self) { group in
+      for number in 0..<(settings.rate * seconds) {
+        try await Task.sleep(until: start + .microseconds(number * 1_000_000 / settings.rate), clock: .continuous)
+        group.addTask { try await lifecycle(devices[number % devices.count]) }
+      }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    return Measurement(latencies: latencies, elapsed: ContinuousClock.now - start)
+  }
+
+  private func lifecycle(_ device: String) async throws -> Duration {
+    let start = ContinuousClock.now
+    let command = try await caller.post("/api/v1/devices/\(device)/commands", ["type": "REBOOT"])
+    try await watcher.success(of: command["id"]?.string ?? "")
+    return ContinuousClock.now - start
+  }
+}
+
+/// What a part of the measurement gave.
+struct Measurement: Sendable {
+  let latencies: [Duration]
+  let elapsed: Duration
+
+  func line(_ name: String) -> String {
+    let sorted = latencies.sorted()
+    func quantile(_ share: Double) -> String {
+      guard !sorted.isEmpty else { return "-" }
+      return Self.milliseconds(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))])
+    }
+    let rate = Int(Double(latencies.count) / (elapsed / .seconds(1)))
+    return "\(name): \(rate) lifecycles/s; POST to SUCCESS p50 \(quantile(0.5)) p95 \(quantile(0.95)) "
+      + "p99 \(quantile(0.99)) max \(quantile(1)) ms (\(latencies.count) commands)"
+  }
+
+  static func milliseconds(_ duration: Duration) -> String {
+    let hundredths = Int((duration / .milliseconds(1)) * 100)
+    return "\(hundredths / 100).\(hundredths % 100 / 10)\(hundredths % 10)"
+  }
+}

@@ -1,0 +1,74 @@
+import Kafka
+import Observability
+import Synchronization
+import Wire
+
+/// Sees commands reach SUCCESS on the public topic: stored, and told to the world.
+final class SuccessWatcher: Sendable {
+  private enum Entry {
+    case waiting(CheckedContinuation<Void, any Error>)
+    case done
+  }
+
+  private let consumer: KafkaConsumer
+  private let entries = Mutex<[String: Entry]>([:])
+
+  init(kafka: String, logger: Logger) async throws {
+    let configuration = KafkaConfiguration(bootstrapServers: kafka, clientId: "martlet-bench")
+    let topic = KafkaTopic.commandsEvents.rawValue
+    let admin = try KafkaAdmin(configuration: configuration, logger: logger)
+    let ends = try await admin.endOffsets(topic: topic, timeout: .seconds(5))
+    await admin.shutdown()
+    consumer = try KafkaConsumer(
+      configuration: configuration, group: "martlet-bench-\(Identifier.randomDeviceId())", instanceId: nil,
+      topics: [topic], logger: logger,
+      startOffsets: { partitions in
+        Dictionary(uniqueKeysWithValues: partitions.map { ($0, ends[$0.partition] ?? 0) })
+      })
+  }
+
+  func ready() async throws {
+    while consumer.assignment.isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+  }
+
+  func run() async throws {
+    while true {
+      for message in try await consumer.nextBatch(maximumCount: 1000, wait: .seconds(1)) {
+        guard message.header(EventHeader.type) == "martlet.command.succeeded", let value = message.value,
+          let id = try JSON(parsing: value)["commandId"]?.string
+        else { continue }
+        let waiter = entries.withLock { entries -> CheckedContinuation<Void, any Error>? in
+          if case .waiting(let continuation) = entries.removeValue(forKey: id) { return continuation }
+          entries[id] = .done
+          return nil
+        }
+        waiter?.resume()
+      }
+    }
+  }
+
+  /// Waits until that command has reached SUCCESS.
+  /// - Throws: `NoSuccess` after 60 s.
+  func success(of id: String) async throws {
+    let timer = Task {
+      try await Task.sleep(for: .seconds(60))
+      if case .waiting(let continuation) = self.entries.withLock({ $0.removeValue(forKey: id) }) {
+        continuation.resume(throwing: NoSuccess(id: id))
+      }
+    }
+    defer { timer.cancel() }
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+      let isDone = entries.withLock { entries in
+        if case .done = entries.removeValue(forKey: id) { return true }
+        entries[id] = .waiting(continuation)
+        return false
+      }
+      if isDone { continuation.resume() }
+    }
+  }
+}
+
+struct NoSuccess: Error, CustomStringConvertible {
+  let id: String
+  var description: String { "command \(id) did not reach SUCCESS within 60 s" }
+}
