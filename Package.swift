@@ -81,7 +81,12 @@ let package = Package(
     shared("Directory", ["Wire", "Observability", "Runtime", "Kafka", "Postgres"]),
 
     tool("devkafka", ["CRdKafka"]),
-    tool("martlet", ["Wire", "Observability", "MQTT", "Runtime"]),
+    .target(
+      name: "Simulator", dependencies: ["Wire", "Observability", "MQTT", "Runtime", "Crypto"],
+      path: "Tools/martlet/Simulator", swiftSettings: strict),
+    .executableTarget(
+      name: "martlet", dependencies: ["Wire", "Observability", "Runtime", "Kafka", "Simulator"],
+      path: "Tools/martlet", exclude: ["Simulator"], swiftSettings: strict),
     tool("bench", ["Wire", "Observability", "HTTP", "Kafka", "Runtime"]),
 
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
