@@ -86,6 +86,7 @@ let package = Package(
 
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
     tests("Wire", ["Wire"]),
+    tests("Crypto", ["Crypto"]),
     tests("HTTP", ["HTTP", "Observability"]),
     tests("Kafka", ["Kafka", "Observability"]),
     tests("Postgres", ["Postgres", "Observability"]),

@@ -63,9 +63,10 @@ import Testing
   }
 
   @Test func takesThePortOfItsPredecessorAtOnce() async throws {
-    let port = try await withServer { server in
-      _ = try await curl("http://127.0.0.1:\(server.port)/")
-      return server.port
+    let port = try freePort()
+    try await withServer(HTTPServerConfiguration(port: port)) { server in
+      let answer = try await curl("http://127.0.0.1:\(server.port)/")
+      #expect(answer.output.contains("method GET"))
     }
     try await withServer(HTTPServerConfiguration(port: port)) { server in
       let answer = try await curl("http://127.0.0.1:\(port)/")

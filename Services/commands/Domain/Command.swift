@@ -1,36 +1,46 @@
 import FoundationEssentials
 import Wire
 
-/// One command, as it is stored.
-public struct Command: Sendable, Equatable {
+/// What never changes of a command and is needed wherever it moves.
+public struct CommandHead: Sendable, Equatable {
   public let id: UUID
   public let organisationId: UUID
   public let deviceId: String
-  public let hardwareId: String
-  public let deviceType: String?
   public let type: String
-  public let params: JSON
   public let lane: String
-  public let createdAt: Date
-  public let createdBy: String
   public let timeouts: Timeouts
   /// The story that it belongs to, handed on with everything that it causes.
   public let traceparent: String?
+
+  public init(
+    id: UUID, organisationId: UUID, deviceId: String, type: String, lane: String, timeouts: Timeouts,
+    traceparent: String?
+  ) {
+    (self.id, self.organisationId, self.deviceId) = (id, organisationId, deviceId)
+    (self.type, self.lane, self.timeouts, self.traceparent) = (type, lane, timeouts, traceparent)
+  }
+}
+
+/// One command, whole.
+public struct Command: Sendable, Equatable {
+  public let head: CommandHead
+  public let hardwareId: String
+  public let deviceType: String?
+  public let params: JSON
+  public let createdAt: Date
+  public let createdBy: String
   public var progress: CommandProgress
 
   public init(
-    id: UUID, organisationId: UUID, deviceId: String, hardwareId: String, deviceType: String?, type: String,
-    params: JSON, lane: String, createdAt: Date, createdBy: String, timeouts: Timeouts, traceparent: String?,
+    head: CommandHead, hardwareId: String, deviceType: String?, params: JSON, createdAt: Date, createdBy: String,
     progress: CommandProgress
   ) {
-    (self.id, self.organisationId, self.deviceId) = (id, organisationId, deviceId)
-    (self.hardwareId, self.deviceType, self.type, self.params) = (hardwareId, deviceType, type, params)
-    (self.lane, self.createdAt, self.createdBy, self.timeouts) = (lane, createdAt, createdBy, timeouts)
-    (self.traceparent, self.progress) = (traceparent, progress)
+    (self.head, self.hardwareId, self.deviceType, self.params) = (head, hardwareId, deviceType, params)
+    (self.createdAt, self.createdBy, self.progress) = (createdAt, createdBy, progress)
   }
 
   /// The MQTT topic on which its device gets it.
-  public var topic: String { DeviceTopic.command.of(deviceId) }
+  public var topic: String { DeviceTopic.command.of(head.deviceId) }
 }
 
 /// The part of a command that moves.
@@ -51,6 +61,7 @@ public struct CommandProgress: Sendable, Equatable {
   public var lateOutcome: JSON?
   /// Grows by one with each change.
   public var rev: Int64
+  /// Its story: the whole of it where a command was read whole, else what has come since it was read.
   public var timeline: [TimelineEntry]
 
   /// A new one.

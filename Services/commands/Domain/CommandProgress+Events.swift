@@ -39,7 +39,7 @@ extension CommandProgress {
     case .late: lateOutcome = Self.lateOutcome(occurrence)
     case .ignored: return outcome
     }
-    if occurrence.event == .redelivered { attempts += 1 }
+    if occurrence.event == .dispatched { attempts += 1 }
     rev += 1
     timeline.append(
       TimelineEntry(at: occurrence.at, event: occurrence.event.rawValue, status: status, detail: occurrence.detail))

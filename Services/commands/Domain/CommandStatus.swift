@@ -36,8 +36,8 @@ public enum CommandEvent: String, Sendable, CaseIterable {
   case failed
   /// The deadline of its present status has passed.
   case deadlinePassed
-  /// It was handed to the bridge once more, because its device or the broker came back.
-  case redelivered
+  /// It was handed to the bridge: its turn has come, or its device or the broker came back.
+  case dispatched
 }
 
 /// What an event does to a command.
@@ -62,7 +62,7 @@ public enum Lifecycle {
     case (.pending, .succeeded): .moves(to: .success)
     case (.pending, .failed): .moves(to: .failed)
     case (.pending, .deadlinePassed): .moves(to: .timeout)
-    case (.pending, .redelivered): .noted
+    case (.pending, .dispatched): .noted
 
     // A redelivery's PUBACK: the broker has it once more.
     case (.sent, .sent): .noted
@@ -72,7 +72,7 @@ public enum Lifecycle {
     case (.sent, .succeeded): .moves(to: .success)
     case (.sent, .failed): .moves(to: .failed)
     case (.sent, .deadlinePassed): .moves(to: .timeout)
-    case (.sent, .redelivered): .noted
+    case (.sent, .dispatched): .noted
 
     // The answer overtook the bridge's own report.
     case (.acknowledged, .sent): .noted
@@ -81,18 +81,18 @@ public enum Lifecycle {
     case (.acknowledged, .succeeded): .moves(to: .success)
     case (.acknowledged, .failed): .moves(to: .failed)
     case (.acknowledged, .deadlinePassed): .moves(to: .timeout)
-    case (.acknowledged, .redelivered): .ignored
+    case (.acknowledged, .dispatched): .ignored
 
     case (.success, .sent), (.failed, .sent): .noted
     case (.success, .undelivered), (.success, .acknowledged), (.success, .succeeded), (.success, .failed),
-      (.success, .deadlinePassed), (.success, .redelivered):
+      (.success, .deadlinePassed), (.success, .dispatched):
       .ignored
     case (.failed, .undelivered), (.failed, .acknowledged), (.failed, .succeeded), (.failed, .failed),
-      (.failed, .deadlinePassed), (.failed, .redelivered):
+      (.failed, .deadlinePassed), (.failed, .dispatched):
       .ignored
 
     case (.timeout, .acknowledged), (.timeout, .succeeded), (.timeout, .failed): .late
-    case (.timeout, .sent), (.timeout, .undelivered), (.timeout, .deadlinePassed), (.timeout, .redelivered): .ignored
+    case (.timeout, .sent), (.timeout, .undelivered), (.timeout, .deadlinePassed), (.timeout, .dispatched): .ignored
     }
   }
 }

@@ -1,2 +1,17 @@
 #pragma once
 #include <libpq-fe.h>
+#include <postgres_ext.h>
+// Not in the Glibc module; libpq's sockets are waited for with them.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+// Character constants with casts do not import into Swift as they are.
+enum {
+  CPQ_DIAG_SQLSTATE = PG_DIAG_SQLSTATE,
+  CPQ_DIAG_MESSAGE_PRIMARY = PG_DIAG_MESSAGE_PRIMARY,
+  CPQ_DIAG_CONSTRAINT_NAME = PG_DIAG_CONSTRAINT_NAME,
+  CPQ_DIAG_TABLE_NAME = PG_DIAG_TABLE_NAME,
+  CPQ_DIAG_COLUMN_NAME = PG_DIAG_COLUMN_NAME,
+};
+// prctl is variadic.
+static inline void cpq_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

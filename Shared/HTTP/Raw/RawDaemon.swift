@@ -53,8 +53,6 @@ final class RawDaemon: @unchecked Sendable {
       item(.CONNECTION_LIMIT, configuration.connectionLimit),
       item(.CONNECTION_TIMEOUT, max(1, Int(configuration.connectionTimeout.components.seconds))),
       item(.CONNECTION_MEMORY_LIMIT, memory),
-      // An HTTP/1.1 request without Host, or with a space in its target, gets 400.
-      item(.STRICT_FOR_CLIENT, 1),
       item(.END, 0),
     ]
   }

@@ -20,6 +20,7 @@ public enum HTTPStreamError: Error, Equatable, CustomStringConvertible {
   /// The server is shutting down.
   case serverStopping
 
+  /// In words.
   public var description: String {
     switch self {
     case .clientGone: "the client has gone"

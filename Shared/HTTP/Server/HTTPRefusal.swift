@@ -9,7 +9,7 @@ public enum HTTPRefusal: Sendable, Equatable, CaseIterable {
   case lengthAndTransferEncoding
   /// A transfer encoding other than `chunked`: 501.
   case unsupportedTransferEncoding
-  /// A field name with characters that may not stand there: 400.
+  /// A field name with characters that may not stand there, or no `Host` or more than one: 400.
   case malformedHeader
   /// A bad escape, `%00`, or text that is not UTF-8 in the target: 400.
   case malformedTarget
@@ -36,7 +36,7 @@ public enum HTTPRefusal: Sendable, Equatable, CaseIterable {
     case .headersTooLarge: "The request's header fields are too large."
     case .lengthAndTransferEncoding: "The length of the request body is given more than once."
     case .unsupportedTransferEncoding: "The only transfer encoding understood is chunked."
-    case .malformedHeader: "A header field's name is malformed."
+    case .malformedHeader: "A header field's name is malformed, or Host is missing or repeated."
     case .malformedTarget: "The request target has a bad percent-escape or is not UTF-8."
     case .tooManyRequests: "Too many requests are being handled; try again in a moment."
     case .shuttingDown: "The server is shutting down; try again in a moment."

@@ -9,6 +9,7 @@ public enum HTTPServerError: Error, Equatable, CustomStringConvertible {
   /// The library refused to run, for want of memory, threads or descriptors.
   case cannotRun(reason: String)
 
+  /// In words.
   public var description: String {
     switch self {
     case .addressInUse(let host, let port):

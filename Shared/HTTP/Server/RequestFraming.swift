@@ -11,7 +11,7 @@ struct RequestFraming {
   private var waitsForContinue = false
 
   init(_ headers: HTTPFields, isHTTP11: Bool) {
-    var (lengths, encodings) = (0, 0)
+    var (lengths, encodings, hosts) = (0, 0, 0)
     for field in headers {
       if !HTTPFields.isToken(field.name) { fault = fault ?? .malformedHeader }
       switch field.name.utf8.count {
@@ -22,10 +22,13 @@ struct RequestFraming {
         encodings += 1
         isChunked = HTTPFields.same(field.value, "chunked")
         if !isChunked { fault = fault ?? .unsupportedTransferEncoding }
+      case 4 where HTTPFields.same(field.name, "Host"): hosts += 1
       case 6 where HTTPFields.same(field.name, "Expect"): waitsForContinue = true
       default: break
       }
     }
+    // The library's own check for a missing Host writes its answer's head twice.
+    if hosts > 1 || (hosts == 0 && isHTTP11) { fault = fault ?? .malformedHeader }
     if lengths + encodings > 1 || (encodings > 0 && !isHTTP11) { fault = .lengthAndTransferEncoding }
     if encodings > 0 { length = nil }
   }

@@ -22,6 +22,7 @@ public struct HTTPFields: Sendable, Equatable, ExpressibleByDictionaryLiteral {
   /// The given fields, in this order.
   public init(_ fields: [Field]) { self.fields = fields }
 
+  /// The fields of a literal, in its order.
   public init(dictionaryLiteral elements: (String, String)...) {
     fields = elements.map { Field($0, $1) }
   }
@@ -60,8 +61,11 @@ public struct HTTPFields: Sendable, Equatable, ExpressibleByDictionaryLiteral {
 }
 
 extension HTTPFields: RandomAccessCollection {
+  /// Always 0.
   public var startIndex: Int { fields.startIndex }
+  /// How many fields there are.
   public var endIndex: Int { fields.endIndex }
+  /// The field at a place.
   public subscript(position: Int) -> Field { fields[position] }
 }
 

@@ -33,5 +33,6 @@ public enum HTTPMethod: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// In words.
   public var description: String { rawValue }
 }

@@ -35,6 +35,14 @@ public struct Problem: Error, Sendable {
     Problem(503, "\(what) Try again shortly.", headers: [("Retry-After", "1")])
   }
 
+  /// The same with other pointers, for a surface that names fields in another way.
+  public func renaming(_ pointers: [String: String]) -> Problem {
+    Problem(
+      status, detail,
+      errors: errors.map { JSONFault(pointer: pointers[$0.pointer] ?? $0.pointer, message: $0.message) },
+      headers: headers)
+  }
+
   /// The answer.
   public var response: HTTPResponse {
     let body: JSON = .compact([

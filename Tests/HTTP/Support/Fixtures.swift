@@ -5,18 +5,17 @@ import Synchronization
 import TestSupport
 
 /// A running server with this handler; stopped when `body` is done.
-func withServer<T>(
+func withServer(
   _ configuration: HTTPServerConfiguration = HTTPServerConfiguration(),
   logger: Logger = Logger(label: "http-tests", level: .critical),
   handler: @escaping @Sendable (HTTPRequest) async -> HTTPResponse = echo,
-  _ body: (HTTPServer) async throws -> T
-) async throws -> T {
+  _ body: (HTTPServer) async throws -> Void
+) async throws {
   let server = HTTPServer(configuration: configuration, logger: logger, handler: handler)
   try server.start()
   do {
-    let result = try await body(server)
+    try await body(server)
     await server.shutdown()
-    return result
   } catch {
     await server.shutdown()
     throw error

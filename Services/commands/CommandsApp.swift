@@ -1,0 +1,46 @@
+import Directory
+import FoundationEssentials
+import Observability
+import Runtime
+
+/// The settings of the commands service.
+public struct CommandsSettings: Sendable {
+  public let common: CommonSettings
+  public let rootKey: String
+  public let directoryDelay: Duration
+
+  public init(_ settings: inout SettingsReader) {
+    common = CommonSettings(&settings, service: "commands")
+    rootKey = settings.secret("root-key", help: "The root key, which may act in every organisation.")
+    directoryDelay = .milliseconds(
+      settings.int(
+        "directory-delay-ms", default: 0, in: 0...60_000,
+        help: "Slows this service's copy of the registry down, for tests of what happens when it lags."))
+  }
+}
+
+extension CommandsService {
+  /// Builds the service and runs it until SIGTERM.
+  public static func run(_ settings: CommandsSettings) async throws {
+    let runtime = try ServiceRuntime(service: "commands", settings: settings.common)
+    let (directory, entities) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
+    let service = CommandsService(runtime: runtime, directory: directory)
+    let inbox = UplinkInbox(service: service)
+    let uplinks = try runtime.consumer(.init(name: "uplink", topic: .deviceUplink)) {
+      try await inbox.apply($0, $1)
+    }
+    var api = API(
+      authenticator: Authenticator(rootKey: settings.rootKey, store: directory), logger: runtime.logger,
+      metrics: runtime.metrics)
+    api.commands(service)
+    try await runtime.run(
+      migrations: [
+        ("directory", DirectoryTables.migrations),
+        ("commands", [.init(name: "V0001_commands", bytes: PackageResources.V0001_commands_sql)]),
+      ],
+      services: [
+        ("directory", entities), ("uplink", uplinks),
+        ("deadline-sweeper", DeadlineSweeper(service: service, logger: runtime.logger.labelled("deadline-sweeper"))),
+      ], api: api, openAPI: PackageResources.openapi_yaml)
+  }
+}

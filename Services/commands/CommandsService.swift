@@ -1,0 +1,133 @@
+import CommandsDomain
+import Directory
+import FoundationEssentials
+import Observability
+import Postgres
+import Runtime
+import Wire
+
+/// The one door of the commands service: every use case is a method here, and Routes and Messaging call nothing else.
+public struct CommandsService: Sendable {
+  let store: CommandStore
+  let directory: DeviceDirectory
+  private let outbox: OutboxRelay
+  private let inserts: Batcher<NewCommand, Bool>
+  private let unknown: Counter
+
+  init(runtime: ServiceRuntime, directory: DeviceDirectory) {
+    let store = CommandStore(database: runtime.database)
+    let outbox = runtime.outbox
+    self.store = store
+    self.directory = directory
+    self.outbox = outbox
+    inserts = Batcher(maximum: 500) { new in
+      let turns = try await store.insert(new)
+      outbox.wake()
+      return new.map { turns.contains($0.command.head.id) }
+    }
+    unknown = runtime.metrics.counter(
+      "martlet_commands_unknown_answers_total", help: "Answers to commands that this device never had.")
+  }
+
+  /// What a client asks for.
+  struct Request: Sendable {
+    let type: String
+    let params: JSONObject
+    let lane: String
+    /// Those that it sets itself.
+    let deliver: Int?
+    let acknowledge: Int?
+    let complete: Int?
+  }
+
+  /// Makes a command: when this returns it is durable.
+  /// - Throws: 404 or 409 for the device, 422 for a type that it does not take.
+  func create(
+    _ request: Request, for reference: String, in organisation: UUID?, by principal: Principal, trace: TraceContext,
+    deviceType: String? = nil
+  ) async throws -> Command {
+    let device = try await device(reference, in: organisation)
+    guard let board = try await directory.board(device.boardId) else {
+      throw Problem.unavailable("The device's board is not known here yet.")
+    }
+    let type = board.deviceType ?? Command.nativeType
+    if let deviceType, deviceType != type {
+      throw Problem.unprocessable([JSONFault(pointer: "/device_type", message: "is not the device's type, \(type)")])
+    }
+    let catalogue = Catalogue(board: board.commandCatalogue)
+    guard let entry = catalogue[request.type] else {
+      throw Problem.unprocessable([
+        JSONFault(pointer: "/type", message: "must be one of \(catalogue.types.joined(separator: ", "))")
+      ])
+    }
+    let timeouts = Timeouts(
+      deliver: request.deliver ?? entry.timeouts.deliver, acknowledge: request.acknowledge ?? entry.timeouts.acknowledge,
+      complete: request.complete ?? entry.timeouts.complete)
+    let now = Date.now.wholeMilliseconds
+    var command = Command(
+      head: CommandHead(
+        id: .v7(), organisationId: device.organisationId, deviceId: device.deviceId, type: request.type,
+        lane: request.lane, timeouts: timeouts, traceparent: trace.traceparent),
+      hardwareId: device.mcuId, deviceType: board.deviceType, params: .object(request.params), createdAt: now,
+      createdBy: principal.name,
+      progress: CommandProgress(createdAt: now, timeouts: timeouts, by: principal.name))
+    let goes = try await inserts.submit(
+      NewCommand(
+        command: command, created: CommandRecords.created(command),
+        downlink: CommandRecords.downlink(
+          command.head, params: command.params, progress: command.progress, at: now)))
+    if goes { command.progress.attempts = 1 }
+    return command
+  }
+
+  /// One command; nil if the organisation has none of that id.
+  func command(_ id: UUID, in organisation: UUID?) async throws -> Command? {
+    try await store.find(id, in: organisation)
+  }
+
+  /// Commands, newest first.
+  func commands(_ filter: CommandStore.Filter) async throws -> [(seq: Int64, command: Command)] {
+    try await store.list(filter)
+  }
+
+  /// What must always hold: created = final + open, and every open command has its deadline and is looked at.
+  func invariants() async throws -> JSON {
+    let counts = try await store.counts()
+    let open = CommandStatus.allCases.filter(\.isOpen).reduce(0) { $0 + (counts.byStatus[$1.rawValue] ?? 0) }
+    let created = counts.byStatus.values.reduce(0, +)
+    return [
+      "created": .int(created), "terminal": .int(created - open), "open": .int(open), "watched": .int(counts.open),
+      "openWithoutDeadline": .int(counts.orphans), "holds": .bool(open == counts.open && counts.orphans == 0),
+      "byStatus": .object(
+        CommandStatus.allCases.reduce(into: JSONObject()) { $0[$1.rawValue] = .int(counts.byStatus[$1.rawValue] ?? 0) }),
+    ]
+  }
+
+  /// The device of that record id, `deviceId` or `mcuId`.
+  func device(_ reference: String, in organisation: UUID?) async throws -> DeviceEntity {
+    switch try await directory.device(reference, in: organisation) {
+    case .one(let device): return device
+    case .none: throw Problem.notFound("device")
+    case .several(let devices):
+      let names = devices.map { "\($0.deviceId) (\($0.soc))" }.joined(separator: ", ")
+      throw Problem.conflict("Several devices have the mcuId \(reference): \(names). Name one by its deviceId.")
+    }
+  }
+
+  /// Applies what the uplink topic brought, inside the transaction that moves its offsets.
+  func apply(_ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection) async throws {
+    guard !reports.isEmpty else { return }
+    let missing = try await Movement.apply(reports, on: connection)
+    unknown.increment(by: missing)
+  }
+
+  /// Looks at the open commands whose time has come.
+  /// - Returns: how many there were.
+  func sweep(at now: Date, limit: Int) async throws -> Int {
+    let looked = try await store.database.withTransaction { connection in
+      try await Movement.sweep(at: now, limit: limit, on: connection)
+    }
+    if looked > 0 { outbox.wake() }
+    return looked
+  }
+}

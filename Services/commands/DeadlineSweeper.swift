@@ -1,0 +1,28 @@
+import FoundationEssentials
+import Observability
+import Runtime
+
+/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, with any number of
+/// replicas: each takes rows that no other has locked.
+struct DeadlineSweeper: Service {
+  private static let pause: Duration = .milliseconds(200)
+  private static let limit = 500
+
+  let service: CommandsService
+  let logger: Logger
+
+  func run() async throws {
+    while true {
+      try Task.checkCancellation()
+      do {
+        let looked = try await service.sweep(at: .now, limit: Self.limit)
+        if looked == Self.limit { continue }
+      } catch is CancellationError {
+        throw CancellationError()
+      } catch {
+        logger.warning("looking again shortly", ["error": "\(error)"])
+      }
+      try await Task.sleep(for: Self.pause)
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import CommandsDomain
+import FoundationEssentials
+import HTTP
+import Runtime
+import Wire
+
+/// `/api/v1`: camelCase, upper-case statuses (SPEC, section 5.1).
+struct CommandRoutes: Sendable {
+  let service: CommandsService
+
+  func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let wanted = try request.decode { body in
+      let timeouts = body.optional("timeouts", Self.timeouts)
+      return CommandsService.Request(
+        type: body.required("type", .string(1...128)), params: body.optional("params", .object) ?? JSONObject(),
+        lane: body.optional("lane", Self.lane) ?? "default", deliver: timeouts?.deliver,
+        acknowledge: timeouts?.acknowledge, complete: timeouts?.complete)
+    }
+    let command = try await service.create(
+      wanted, for: request.parameter("deviceId"), in: try context.scope(request), by: context.principal,
+      trace: context.trace)
+    return .json(command.json(withTimeline: false), status: 201)
+  }
+
+  func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let scope = try context.scope(request)
+    var filter = try CommandPage.filter(request)
+    filter.deviceId = try await service.device(request.parameter("deviceId"), in: scope).deviceId
+    filter.organisation = scope
+    filter.status = try request.query["status"].map { text in
+      guard let status = CommandStatus(rawValue: text) else {
+        let words = CommandStatus.allCases.map(\.rawValue).joined(separator: ", ")
+        throw Problem.badRequest("status must be one of \(words).")
+      }
+      return status
+    }
+    filter.type = request.query["type"]
+    filter.since = try request.query["since"].map { text in
+      guard let time = Date(rfc3339: text) else {
+        throw Problem.badRequest("since must be a time of RFC 3339, such as 2026-01-31T12:00:00.000Z.")
+      }
+      return time
+    }
+    return try await CommandPage.answer(service, filter) { $0.json(withTimeline: false) }
+  }
+
+  func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let scope = try context.scope(request)
+    guard let command = try await service.command(try request.id("id", of: "command"), in: scope) else {
+      throw Problem.notFound("command")
+    }
+    if request.pathParameters["deviceId"] != nil {
+      let device = try await service.device(request.parameter("deviceId"), in: scope)
+      guard device.deviceId == command.head.deviceId else { throw Problem.notFound("command") }
+    }
+    return .json(command.json(withTimeline: true))
+  }
+
+  func invariants(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    .json(try await service.invariants())
+  }
+
+  private static let timeouts = JSONShape<(deliver: Int?, acknowledge: Int?, complete: Int?)>.fields((nil, nil, nil)) {
+    (
+      $0.optional("deliverSeconds", .int(Timeouts.range)), $0.optional("acknowledgeSeconds", .int(Timeouts.range)),
+      $0.optional("completeSeconds", .int(Timeouts.range))
+    )
+  }
+
+  private static let lane = JSONShape<String>.string(
+    matching: "1 to 64 letters, digits, dots, dashes or underscores", Identifier.isName)
+}
+
+/// Pages of commands, for both surfaces.
+enum CommandPage {
+  /// `limit` and `cursor`.
+  static func filter(_ request: HTTPRequest) throws -> CommandStore.Filter {
+    var filter = CommandStore.Filter()
+    filter.limit = try request.int("limit", default: 100, in: 1...1000)
+    if let cursor = request.query["cursor"] {
+      guard let before = Int64(try Cursor(cursor, count: 1).values[0]) else {
+        throw Problem.badRequest("cursor is not one that this list gave out.")
+      }
+      filter.before = before
+    }
+    return filter
+  }
+
+  /// One page, and the cursor of the next if this one is full.
+  static func answer(
+    _ service: CommandsService, _ filter: CommandStore.Filter, _ encode: (Command) -> JSON
+  ) async throws -> HTTPResponse {
+    let commands = try await service.commands(filter)
+    let next = commands.count == filter.limit ? commands.last.map { Cursor(["\($0.seq)"]).text } : nil
+    return .page(commands.map { encode($0.command) }, next: next)
+  }
+}
+
+extension Command {
+  /// The command as `/api/v1` shows it.
+  func json(withTimeline: Bool) -> JSON {
+    .compact([
+      "id": .string(head.id.text), "deviceId": .string(head.deviceId), "type": .string(head.type), "params": params,
+      "lane": .string(head.lane), "status": .string(progress.status.rawValue),
+      "reason": progress.reason.map { .string($0) }, "createdAt": .string(createdAt.rfc3339),
+      "createdBy": .string(createdBy), "sentAt": progress.sentAt.map { .string($0.rfc3339) },
+      "acknowledgedAt": progress.acknowledgedAt.map { .string($0.rfc3339) },
+      "completedAt": progress.completedAt.map { .string($0.rfc3339) },
+      "deadline": progress.deadline.map { .string($0.rfc3339) }, "attempts": .int(Int64(progress.attempts)),
+      "result": progress.result, "error": progress.error?.json, "lateOutcome": progress.lateOutcome,
+      "topic": .string(topic), "timeline": withTimeline ? .array(progress.timeline.map(\.json)) : nil,
+    ])
+  }
+}

@@ -1,0 +1,183 @@
+import CommandsDomain
+import FoundationEssentials
+import Postgres
+import Wire
+
+/// A command on the move: what it was, and what it has become.
+struct MovingCommand: Sendable {
+  let head: CommandHead
+  /// Its `rev` when it was read: the guard of the update.
+  let readRev: Int64
+  let readDeadline: Date?
+  var progress: CommandProgress
+
+  var hasMoved: Bool { progress.rev != readRev }
+}
+
+/// Another writer has moved one of the commands since it was read: start over.
+struct MovedMeanwhile: Error {}
+
+extension CommandStore {
+  private static let movingColumns = """
+    id, organisation_id, device_id, type, lane, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent,
+    status, sent_at, acknowledged_at, deadline, attempts, rev, late_outcome
+    """
+
+  /// The commands of these ids as they are now.
+  static func moving(_ ids: [UUID]) -> PostgresQuery {
+    "SELECT \(unescaped: movingColumns) FROM command WHERE id = ANY(\(ids)::uuid[])"
+  }
+
+  /// What the bridge was given for these devices (for all, if nil) and is not answered waits for its turn again:
+  /// the device or the broker has come back and may have lost it.
+  static func requeue(_ deviceIds: [String]?) -> PostgresQuery {
+    """
+    UPDATE open_command o SET dispatched = false, look_at = now() FROM command c
+    WHERE c.id = o.id AND o.dispatched AND c.status IN ('PENDING', 'SENT')
+      AND (\(deviceIds)::text[] IS NULL OR o.device_id = ANY(\(deviceIds)::text[]))
+    """
+  }
+
+  /// Which of these devices have commands that wait for their turn.
+  static func waiting(_ deviceIds: [String]) -> PostgresQuery {
+    "SELECT DISTINCT device_id FROM open_command WHERE NOT dispatched AND device_id = ANY(\(deviceIds)::text[])"
+  }
+
+  /// What the sweeper has to look at now; locked, so that every replica takes others.
+  static func due(at now: Date, limit: Int) -> PostgresQuery {
+    """
+    WITH due AS MATERIALIZED (
+      SELECT id, dispatched FROM open_command WHERE look_at <= \(now) ORDER BY look_at LIMIT \(Int64(limit))
+      FOR UPDATE SKIP LOCKED
+    )
+    SELECT \(unescaped: movingColumns), dispatched FROM command JOIN due USING (id)
+    """
+  }
+
+  /// When to look at these again.
+  static func look(_ ids: [UUID], at times: [Date]) -> PostgresQuery {
+    """
+    UPDATE open_command o SET look_at = u.at FROM unnest(\(ids)::uuid[], \(times)::timestamptz[]) AS u (id, at)
+    WHERE o.id = u.id
+    """
+  }
+
+  static func moving(_ row: PostgresRow) throws -> MovingCommand {
+    try moving(
+      row.decode(
+        (
+          UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32, Int64,
+          PostgresJSON?
+        ).self))
+  }
+
+  /// With one column more.
+  static func moving<More: PostgresDecodable>(_ row: PostgresRow, and type: More.Type) throws -> (MovingCommand, More) {
+    let (id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent, acknowledged,
+      deadline, attempts, rev, late, more) = try row.decode(
+      (
+        UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32, Int64,
+        PostgresJSON?, More
+      ).self)
+    let command = try moving(
+      (id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent, acknowledged,
+        deadline, attempts, rev, late))
+    return (command, more)
+  }
+
+  private static func moving(
+    _ row: (
+      UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32, Int64,
+      PostgresJSON?
+    )
+  ) throws -> MovingCommand {
+    let (
+      id, organisation, device, type, lane, deliver, acknowledge, complete, traceparent, status, sentAt,
+      acknowledgedAt, deadline, attempts, rev, late
+    ) = row
+    let progress = CommandProgress(
+      status: try status.status, reason: nil, sentAt: sentAt, acknowledgedAt: acknowledgedAt, completedAt: nil,
+      deadline: deadline, attempts: Int(attempts), result: nil, error: nil,
+      lateOutcome: try late.map(JSON.init(stored:)), rev: rev, timeline: [])
+    return MovingCommand(
+      head: CommandHead(
+        id: id, organisationId: organisation, deviceId: device, type: type, lane: lane,
+        timeouts: Timeouts(deliver: Int(deliver), acknowledge: Int(acknowledge), complete: Int(complete)),
+        traceparent: traceparent), readRev: rev, readDeadline: deadline, progress: progress)
+  }
+
+  /// Writes what has moved, each only from the state in which it was read. Affects as many rows as there are
+  /// commands, unless another writer was there first.
+  ///
+  /// What a move does not say (the reason, the result of an earlier one) stays as it is.
+  static func update(_ moved: [MovingCommand]) -> PostgresQuery {
+    let progress = moved.map(\.progress)
+    return """
+      UPDATE command c SET
+        status = u.status, reason = COALESCE(u.reason, c.reason), sent_at = u.sent_at,
+        acknowledged_at = u.acknowledged_at, completed_at = COALESCE(u.completed_at, c.completed_at),
+        deadline = u.deadline, attempts = u.attempts, result = COALESCE(u.result, c.result),
+        error_code = COALESCE(u.error_code, c.error_code),
+        error_message = COALESCE(u.error_message, c.error_message), late_outcome = u.late_outcome, rev = u.rev,
+        timeline = c.timeline || u.timeline
+      FROM unnest(
+        \(moved.map(\.head.id))::uuid[], \(moved.map(\.readRev))::bigint[],
+        \(progress.map(\.status.rawValue))::text[], \(progress.map(\.reason))::text[],
+        \(progress.map(\.sentAt))::timestamptz[], \(progress.map(\.acknowledgedAt))::timestamptz[],
+        \(progress.map(\.completedAt))::timestamptz[], \(progress.map(\.deadline))::timestamptz[],
+        \(progress.map { Int32($0.attempts) })::int[],
+        \(progress.map { $0.result.map { PostgresJSON($0.bytes) } })::jsonb[],
+        \(progress.map { $0.error?.code })::text[], \(progress.map { $0.error?.message })::text[],
+        \(progress.map { $0.lateOutcome.map { PostgresJSON($0.bytes) } })::jsonb[],
+        \(progress.map(\.rev))::bigint[],
+        \(progress.map { PostgresJSON(JSON.array($0.timeline.map(\.json)).bytes) })::jsonb[]
+      ) AS u (id, read_rev, status, reason, sent_at, acknowledged_at, completed_at, deadline, attempts, result,
+        error_code, error_message, late_outcome, rev, timeline)
+      WHERE c.id = u.id AND c.rev = u.read_rev
+      """
+  }
+
+  /// Those that are final leave the table of open ones.
+  static func close(_ ids: [UUID]) -> PostgresQuery { "DELETE FROM open_command WHERE id = ANY(\(ids)::uuid[])" }
+
+  /// Moves `look_at` where a deadline has come nearer; one that has gone further is found out by looking.
+  static func lookSooner(_ moved: [MovingCommand]) -> PostgresQuery {
+    """
+    UPDATE open_command o SET look_at = u.deadline
+    FROM unnest(
+      \(moved.map(\.head.id))::uuid[], \(moved.map(\.progress.deadline))::timestamptz[]) AS u (id, deadline)
+    WHERE o.id = u.id AND o.look_at > u.deadline
+    """
+  }
+
+  /// Nobody listened: these wait for their device, which is tried again after 1, 2, 4 … 300 s at the latest.
+  static func waitForDevice(_ ids: [UUID], at now: Date) -> PostgresQuery {
+    """
+    UPDATE open_command SET dispatched = false, refusals = LEAST(refusals + 1, 20),
+      look_at = LEAST(look_at, \(now) + LEAST(power(2, refusals), 300) * interval '1 s')
+    WHERE id = ANY(\(ids)::uuid[])
+    """
+  }
+
+  /// Gives the oldest waiting commands of these devices their turn, as many as the window has room for, and returns
+  /// them. The commands of one device are taken in their order.
+  static func takeTurns(_ deviceIds: [String]) -> PostgresQuery {
+    """
+    WITH at_broker AS (
+      SELECT o.device_id, count(*) AS number FROM open_command o JOIN command c USING (id)
+      WHERE o.dispatched AND c.status IN ('PENDING', 'SENT') AND o.device_id = ANY(\(deviceIds)::text[])
+      GROUP BY o.device_id
+    ), ranked AS (
+      SELECT id, device_id, row_number() OVER (PARTITION BY device_id ORDER BY seq) AS place FROM open_command
+      WHERE NOT dispatched AND device_id = ANY(\(deviceIds)::text[])
+    ), taken AS (
+      UPDATE open_command o SET dispatched = true, look_at = c.deadline
+      FROM ranked r LEFT JOIN at_broker b USING (device_id), command c
+      WHERE o.id = r.id AND c.id = r.id AND NOT o.dispatched AND c.deadline IS NOT NULL
+        AND r.place + COALESCE(b.number, 0) <= \(Int64(window))
+      RETURNING o.id
+    )
+    SELECT \(unescaped: movingColumns), params FROM command WHERE id IN (SELECT id FROM taken) ORDER BY seq
+    """
+  }
+}

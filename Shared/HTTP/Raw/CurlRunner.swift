@@ -1,0 +1,171 @@
+import CCurl
+import Glibc
+
+/// libcurl's multi handle with an epoll of our own; lives and dies on the client's thread.
+///
+/// `curl_multi_perform` looks at every transfer each time; with the socket interface a wake-up costs only what has
+/// something to do, which matters with hundreds in flight.
+final class CurlRunner {
+  private let multi: UnsafeMutableRawPointer
+  private let epoll: Int32
+  private let bell: Int32
+  private let configuration: HTTPClientConfiguration
+  private var active: [UnsafeMutableRawPointer: CurlTransfer] = [:]
+  private var handles: [ObjectIdentifier: UnsafeMutableRawPointer] = [:]
+  private var idle: [UnsafeMutableRawPointer] = []
+  private var watched: Set<Int32> = []
+  private var deadline: Int?
+
+  private static let isReady = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
+
+  init?(_ configuration: HTTPClientConfiguration, bell: Int32) {
+    guard Self.isReady, let multi = curl_multi_init() else { return nil }
+    self.multi = multi
+    self.bell = bell
+    self.configuration = configuration
+    epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+    watch(bell, EPOLL_CTL_ADD, EPOLLIN.rawValue)
+    let connections = configuration.maximumConnectionsPerHost
+    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections)
+    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(64, 2 * connections))
+    let context = Unmanaged.passUnretained(self).toOpaque()
+    _ = martlet_curl_multi_set_socket(
+      multi, { _, socket, what, context, _ in CurlRunner.at(context)?.socketChanged(socket, what) ?? 0 },
+      context)
+    _ = martlet_curl_multi_set_timer(
+      multi, { _, delay, context in CurlRunner.at(context)?.timerChanged(delay) ?? 0 }, context)
+  }
+
+  deinit {
+    for easy in idle { curl_easy_cleanup(easy) }
+    curl_multi_cleanup(multi)
+    close(epoll)
+  }
+
+  /// Works until the inbox says stop.
+  func run(takeInbox: () -> CurlLoop.Inbox) {
+    var events = [epoll_event](repeating: epoll_event(), count: 128)
+    while true {
+      let count = epoll_wait(epoll, &events, Int32(events.count), delay())
+      for event in events.prefix(max(0, Int(count))) { handle(event) }
+      let inbox = takeInbox()
+      for transfer in inbox.added where !transfer.hasEnded { begin(transfer) }
+      for transfer in inbox.dropped { drop(transfer) }
+      if inbox.stops { return stop() }
+      if let deadline, deadline <= Self.now() { act(CURL_SOCKET_TIMEOUT, 0) }
+      finishDone()
+    }
+  }
+
+  private func handle(_ event: epoll_event) {
+    guard event.data.fd != bell else {
+      var count: eventfd_t = 0
+      eventfd_read(bell, &count)
+      return
+    }
+    var what: Int32 = 0
+    if event.events & EPOLLIN.rawValue != 0 { what |= CURL_CSELECT_IN }
+    if event.events & EPOLLOUT.rawValue != 0 { what |= CURL_CSELECT_OUT }
+    if event.events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 { what |= CURL_CSELECT_ERR }
+    act(event.data.fd, what)
+  }
+
+  private func act(_ socket: Int32, _ what: Int32) {
+    // Before the call: it sets the next deadline. It says so only when that changes.
+    if socket == CURL_SOCKET_TIMEOUT { deadline = nil }
+    var running: Int32 = 0
+    _ = curl_multi_socket_action(multi, socket, what, &running)
+  }
+
+  private func begin(_ transfer: Transfer) {
+    guard let easy = idle.popLast() ?? curl_easy_init() else {
+      transfer.finish(.failure(HTTPClientError.failed("out of memory")))
+      return
+    }
+    let running = CurlTransfer(transfer, configuration, easy)
+    active[easy] = running
+    handles[ObjectIdentifier(transfer)] = easy
+    if curl_multi_add_handle(multi, easy) != CURLM_OK {
+      release(easy)
+      transfer.finish(.failure(HTTPClientError.failed("libcurl did not take the request")))
+    }
+  }
+
+  private func drop(_ transfer: Transfer) {
+    guard let easy = handles[ObjectIdentifier(transfer)] else { return }
+    curl_multi_remove_handle(multi, easy)
+    release(easy)
+  }
+
+  private func finishDone() {
+    var left: Int32 = 0
+    while let message = curl_multi_info_read(multi, &left) {
+      guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else { continue }
+      let code = martlet_curl_result(message)
+      curl_multi_remove_handle(multi, easy)
+      let running = active[easy]
+      release(easy)
+      running?.finish(code)
+    }
+  }
+
+  /// The handle can serve the next request; its connection stays with the multi handle.
+  private func release(_ easy: UnsafeMutableRawPointer) {
+    if let running = active.removeValue(forKey: easy) {
+      handles[ObjectIdentifier(running.transfer)] = nil
+      running.readStatus()
+    }
+    curl_easy_reset(easy)
+    idle.append(easy)
+  }
+
+  private func stop() {
+    for (easy, running) in active {
+      curl_multi_remove_handle(multi, easy)
+      curl_easy_cleanup(easy)
+      running.transfer.finish(.failure(HTTPClientError.clientShutDown))
+    }
+    (active, handles) = ([:], [:])
+  }
+}
+
+/// What libcurl wants to be woken for.
+extension CurlRunner {
+  fileprivate static func at(_ context: UnsafeMutableRawPointer?) -> CurlRunner? {
+    context.map { Unmanaged<CurlRunner>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  fileprivate func socketChanged(_ socket: Int32, _ what: Int32) -> Int32 {
+    guard what != CURL_POLL_REMOVE else {
+      if watched.remove(socket) != nil { watch(socket, EPOLL_CTL_DEL, 0) }
+      return 0
+    }
+    var events: UInt32 = 0
+    if what & CURL_POLL_IN != 0 { events |= EPOLLIN.rawValue }
+    if what & CURL_POLL_OUT != 0 { events |= EPOLLOUT.rawValue }
+    watch(socket, watched.insert(socket).inserted ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, events)
+    return 0
+  }
+
+  fileprivate func timerChanged(_ delay: Int) -> Int32 {
+    deadline = delay < 0 ? nil : Self.now() + delay
+    return 0
+  }
+
+  private func watch(_ socket: Int32, _ operation: Int32, _ events: UInt32) {
+    var event = epoll_event(events: events, data: epoll_data_t(fd: socket))
+    epoll_ctl(epoll, operation, socket, &event)
+  }
+
+  private func delay() -> Int32 {
+    guard let deadline else { return -1 }
+    return Int32(clamping: max(0, deadline - Self.now()))
+  }
+
+  /// Milliseconds that only grow.
+  private static func now() -> Int {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+  }
+}

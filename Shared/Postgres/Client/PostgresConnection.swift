@@ -1,0 +1,35 @@
+/// A connection on loan from the pool, for the length of a closure; afterwards it refuses to work.
+///
+/// Statements of concurrent tasks run one after the other.
+public final class PostgresConnection: Sendable {
+  private let session: Session
+  private let lease: UInt64
+
+  init(_ session: Session, _ lease: UInt64) {
+    self.session = session
+    self.lease = lease
+  }
+
+  /// Runs one statement, which stays prepared on this connection for the next time.
+  /// - Throws: `PostgresError`; `CancellationError` if the task was cancelled, and then the statement was
+  ///   stopped at the server.
+  @discardableResult
+  public func query(_ query: PostgresQuery) async throws -> PostgresRows {
+    try await session.pipeline([query], lease: lease).first ?? PostgresRows(nil)
+  }
+
+  /// Runs statements in one round trip, all or none of them.
+  /// - Throws: the error of the first that failed. Outside a transaction nothing has happened then; inside
+  ///   one the transaction can only be rolled back.
+  @discardableResult
+  public func pipeline(_ queries: [PostgresQuery]) async throws -> [PostgresRows] {
+    try await session.pipeline(queries, lease: lease)
+  }
+
+  /// Runs a script of several statements without parameters; outside a transaction it is one.
+  ///
+  /// Each statement has the server's time limit, and there is none of this side.
+  public func execute(script: String) async throws {
+    try await session.script(script, lease: lease)
+  }
+}

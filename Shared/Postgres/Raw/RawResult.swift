@@ -1,0 +1,80 @@
+import CPQ
+
+/// Owns one `PGresult`.
+///
+/// `@unchecked Sendable`: libpq never changes a result once `PQgetResult` has given it out, all functions used
+/// here only read it, and it is freed in `deinit`, when nobody else has it.
+final class RawResult: @unchecked Sendable {
+  /// What kind of answer it is.
+  enum Status {
+    case rows, done, empty, pipelineEnd, aborted, failed
+    /// Something this room does not speak (COPY).
+    case foreign
+  }
+
+  private let pointer: OpaquePointer
+  let status: Status
+  let rowCount: Int
+  let columnCount: Int
+
+  init(_ pointer: OpaquePointer) {
+    self.pointer = pointer
+    status =
+      switch PQresultStatus(pointer) {
+      case PGRES_TUPLES_OK: .rows
+      case PGRES_COMMAND_OK: .done
+      case PGRES_EMPTY_QUERY: .empty
+      case PGRES_PIPELINE_SYNC: .pipelineEnd
+      case PGRES_PIPELINE_ABORTED: .aborted
+      case PGRES_FATAL_ERROR, PGRES_BAD_RESPONSE, PGRES_NONFATAL_ERROR: .failed
+      default: .foreign
+      }
+    rowCount = Int(PQntuples(pointer))
+    columnCount = Int(PQnfields(pointer))
+  }
+
+  deinit { PQclear(pointer) }
+
+  /// Rows that the command touched or gave, from its command tag.
+  var affectedRows: Int {
+    guard let text = PQcmdTuples(pointer) else { return 0 }
+    return Int(String(cString: text)) ?? 0
+  }
+
+  /// The command tag, such as `COMMIT`.
+  var tag: String { PQcmdStatus(pointer).map { String(cString: $0) } ?? "" }
+
+  /// A cell's bytes, nil for null. They live as long as the result.
+  func bytes(_ row: Int, _ column: Int) -> UnsafeRawBufferPointer? {
+    let row = Int32(truncatingIfNeeded: row)
+    let column = Int32(truncatingIfNeeded: column)
+    guard PQgetisnull(pointer, row, column) == 0 else { return nil }
+    return UnsafeRawBufferPointer(
+      start: PQgetvalue(pointer, row, column), count: Int(PQgetlength(pointer, row, column)))
+  }
+
+  func type(_ column: Int) -> UInt32 { PQftype(pointer, Int32(truncatingIfNeeded: column)) }
+
+  func name(_ column: Int) -> String {
+    PQfname(pointer, Int32(truncatingIfNeeded: column)).map { String(cString: $0) } ?? "?"
+  }
+
+  /// The first column of this name. (`PQfnumber` folds upper case, which breaks `AS "deviceId"`.)
+  func column(named name: String) -> Int? {
+    for column in 0..<Int32(truncatingIfNeeded: columnCount) {
+      if let found = PQfname(pointer, column), name == String(cString: found) { return Int(column) }
+    }
+    return nil
+  }
+
+  /// The server's error, without its DETAIL, which holds values.
+  var error: PostgresError {
+    func field(_ code: Int) -> String? {
+      PQresultErrorField(pointer, Int32(code)).map { String(cString: $0) }
+    }
+    return .server(
+      code: field(CPQ_DIAG_SQLSTATE) ?? "", primary: field(CPQ_DIAG_MESSAGE_PRIMARY) ?? "",
+      constraint: field(CPQ_DIAG_CONSTRAINT_NAME), table: field(CPQ_DIAG_TABLE_NAME),
+      column: field(CPQ_DIAG_COLUMN_NAME))
+  }
+}

@@ -1,0 +1,148 @@
+import FoundationEssentials
+
+extension Bool: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .bool }
+  public static var postgresArrayType: PostgresType { .boolArray }
+  public func encode(into buffer: inout PostgresBuffer) -> Bool {
+    buffer.append(UInt8(self ? 1 : 0))
+    return true
+  }
+  public init(postgres cell: PostgresCell) throws {
+    self = try cell.withBytes {
+      guard cell.type == .bool, $0.count == 1 else { throw cell.unfitting(Bool.self) }
+      return $0[0] != 0
+    }
+  }
+}
+
+/// Integers are read from any integer type (and `numeric` without a fraction) that holds a fitting value.
+extension FixedWidthInteger where Self: PostgresCodable {
+  public func encode(into buffer: inout PostgresBuffer) -> Bool {
+    buffer.append(self)
+    return true
+  }
+  public init(postgres cell: PostgresCell) throws {
+    let wide: Int64 = try cell.withBytes { bytes in
+      var reader = ByteReader(bytes, cell)
+      switch cell.type {
+      case .int8: return try reader.integer(Int64.self)
+      case .int4: return Int64(try reader.integer(Int32.self))
+      case .int2: return Int64(try reader.integer(Int16.self))
+      default: throw cell.unfitting(Self.self)
+      }
+    }
+    guard let value = Self(exactly: wide) else { throw cell.fault("does not fit into \(Self.self)") }
+    self = value
+  }
+}
+
+extension Int16: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .int2 }
+  public static var postgresArrayType: PostgresType { .int2Array }
+}
+
+extension Int32: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .int4 }
+  public static var postgresArrayType: PostgresType { .int4Array }
+}
+
+extension Int64: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .int8 }
+  public static var postgresArrayType: PostgresType { .int8Array }
+}
+
+extension Int: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .int8 }
+  public static var postgresArrayType: PostgresType { .int8Array }
+}
+
+extension Double: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .float8 }
+  public static var postgresArrayType: PostgresType { .float8Array }
+  public func encode(into buffer: inout PostgresBuffer) -> Bool {
+    buffer.append(bitPattern)
+    return true
+  }
+  public init(postgres cell: PostgresCell) throws {
+    self = try cell.withBytes { bytes in
+      var reader = ByteReader(bytes, cell)
+      switch cell.type {
+      case .float8: return Double(bitPattern: try reader.integer(UInt64.self))
+      case .float4: return Double(Float(bitPattern: try reader.integer(UInt32.self)))
+      default: throw cell.unfitting(Double.self)
+      }
+    }
+  }
+}
+
+extension String: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .text }
+  public static var postgresArrayType: PostgresType { .textArray }
+  public func encode(into buffer: inout PostgresBuffer) -> Bool {
+    buffer.append(self)
+    return true
+  }
+  /// From text, varchar, char, name, json, jsonb and enums.
+  public init(postgres cell: PostgresCell) throws {
+    self = try cell.withBytes { bytes in
+      guard cell.type != .jsonb else { return try PostgresJSON(postgres: cell).text }
+      guard cell.type.isTextual else { throw cell.unfitting(String.self) }
+      guard let text = String(validating: bytes, as: UTF8.self) else { throw cell.fault("is not UTF-8") }
+      return text
+    }
+  }
+}
+
+extension UUID: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .uuid }
+  public static var postgresArrayType: PostgresType { .uuidArray }
+  public func encode(into buffer: inout PostgresBuffer) -> Bool {
+    withUnsafeBytes(of: uuid) { buffer.append($0) }
+    return true
+  }
+  public init(postgres cell: PostgresCell) throws {
+    self = try cell.withBytes {
+      guard cell.type == .uuid, $0.count == 16 else { throw cell.unfitting(UUID.self) }
+      return UUID(uuid: $0.loadUnaligned(as: uuid_t.self))
+    }
+  }
+}
+
+/// Whole microseconds, as the server keeps them; ±infinity is `Date`'s distant past and future.
+extension Date: PostgresCodable, PostgresArrayElement {
+  public static var postgresType: PostgresType { .timestamptz }
+  public static var postgresArrayType: PostgresType { .timestamptzArray }
+  /// From 2000-01-01 (PostgreSQL's zero) to 2001-01-01 (Swift's), in seconds.
+  private static let zeroDistance: Double = 31_622_400
+
+  public func encode(into buffer: inout PostgresBuffer) -> Bool {
+    let microseconds = ((timeIntervalSinceReferenceDate + Self.zeroDistance) * 1e6).rounded()
+    if self == .distantFuture || microseconds >= 9.2e18 {
+      buffer.append(Int64.max)
+    } else if self == .distantPast || !(microseconds > -9.2e18) {
+      buffer.append(Int64.min)
+    } else {
+      buffer.append(Int64(microseconds))
+    }
+    return true
+  }
+  /// From timestamptz, timestamp (taken as UTC) and date.
+  public init(postgres cell: PostgresCell) throws {
+    self = try cell.withBytes { bytes in
+      var reader = ByteReader(bytes, cell)
+      switch cell.type {
+      case .timestamptz, .timestamp:
+        let value = try reader.integer(Int64.self)
+        if value == .max { return .distantFuture }
+        if value == .min { return .distantPast }
+        // Seconds and the rest apart: the sum keeps the microsecond.
+        let (seconds, rest) = value.quotientAndRemainder(dividingBy: 1_000_000)
+        return Date(timeIntervalSinceReferenceDate: Double(seconds) - Self.zeroDistance + Double(rest) / 1e6)
+      case .date:
+        let days = Double(try reader.integer(Int32.self))
+        return Date(timeIntervalSinceReferenceDate: days * 86400 - Self.zeroDistance)
+      default: throw cell.unfitting(Date.self)
+      }
+    }
+  }
+}

@@ -1,0 +1,169 @@
+import Foundation
+import Synchronization
+
+/// A real PostgreSQL of a test's own: data folder, socket and port are private, fsync is on.
+///
+/// PostgreSQL refuses to run as root; then it runs as `postgres`, started through `setpriv`, which replaces
+/// itself, so that the process started is the postmaster.
+public final class PostgresServer: Sendable {
+  /// Its loopback port.
+  public let port: Int
+  /// Its superuser's password, for servers started with one; the role is `martlet`.
+  public let password: String
+  private let folder: URL
+  private let postmaster = Mutex<ChildProcess?>(nil)
+
+  /// Makes a cluster and starts it; every login needs the password.
+  public init(settings: [String: String] = [:]) async throws {
+    port = try freePort()
+    password = "pw-\(UUID().uuidString.prefix(8))"
+    folder = try RunFolder.make("postgres")
+    try initialise()
+    let lines = settings.map { "\($0.key) = \($0.value)" }.joined(separator: "\n")
+    let more = """
+      listen_addresses = '127.0.0.1'
+      port = \(port)
+      unix_socket_directories = '\(folder.path)'
+      max_connections = 100
+      shared_buffers = 32MB
+      fsync = on
+      \(lines)
+
+      """
+    let file = folder.appending(path: "data/postgresql.conf")
+    let handle = try FileHandle(forWritingTo: file)
+    try handle.seekToEnd()
+    try handle.write(contentsOf: Data(more.utf8))
+    try handle.close()
+    try await start()
+  }
+
+  deinit { kill() }
+
+  /// The URL of the superuser's database `postgres`.
+  public var url: String { url(database: "postgres") }
+
+  /// The URL of a database by TCP.
+  public func url(database: String, password: String? = nil) -> String {
+    "postgresql://martlet:\(password ?? self.password)@127.0.0.1:\(port)/\(database)"
+  }
+
+  /// The URL of a database by the Unix socket.
+  public func socketURL(database: String) -> String {
+    let host = folder.path.replacingOccurrences(of: "/", with: "%2F")
+    return "postgresql://martlet:\(password)@\(host):\(port)/\(database)"
+  }
+
+  /// Makes a new empty database and gives its URL.
+  public func createDatabase(_ prefix: String = "test") throws -> String {
+    let name = "\(prefix)_\(UUID().uuidString.prefix(8).lowercased())"
+    try psql("CREATE DATABASE \"\(name)\"")
+    return url(database: name)
+  }
+
+  /// Runs SQL from outside, by `psql`, and gives what it prints, without alignment.
+  @discardableResult
+  public func psql(_ sql: String, database: String = "postgres") throws -> String {
+    try Self.run(
+      [
+        Self.binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql,
+        url(database: database),
+      ])
+  }
+
+  /// Starts it (again) and waits until it takes connections.
+  public func start() async throws {
+    let command = Self.asOtherUser + [Self.binary("postgres"), "-D", folder.appending(path: "data").path]
+    let log = folder.appending(path: "postgres.log")
+    let started = try ChildProcess(command, log: log)
+    postmaster.withLock { $0 = started }
+    try await eventually("PostgreSQL takes connections", within: 60) {
+      (try? psql("SELECT 1")) != nil
+    }
+  }
+
+  /// SIGKILL to the postmaster, as a crash; its children notice and end themselves.
+  public func kill() {
+    postmaster.withLock { process in
+      process?.stop(SIGKILL)
+      process = nil
+    }
+  }
+
+  /// Stops it at once but in order, dropping its sessions.
+  public func stop() {
+    postmaster.withLock { process in
+      process?.stop(SIGINT)
+      process = nil
+    }
+  }
+
+  /// Kills it if it runs, and starts it.
+  public func restart() async throws {
+    kill()
+    try await start()
+  }
+
+  /// Makes the postmaster and all its children hang (SIGSTOP).
+  public func pause() { signalAll(SIGSTOP) }
+
+  /// Lets them go on.
+  public func resume() { signalAll(SIGCONT) }
+
+  /// The one that the test process shares, started by the first who asks.
+  public static func shared() async throws -> PostgresServer { try await common.value }
+
+  private static let common = Task { try await PostgresServer() }
+
+  private func signalAll(_ number: Int32) {
+    guard let pid = postmaster.withLock({ $0?.pid }) else { return }
+    Foundation.kill(pid, number)
+    for child in Self.children(of: pid) { Foundation.kill(child, number) }
+  }
+
+  private func initialise() throws {
+    let passwordFile = folder.appending(path: "password")
+    try Data(password.utf8).write(to: passwordFile)
+    chmod(passwordFile.path, 0o644)
+    try Self.run(
+      Self.asOtherUser + [
+        Self.binary("initdb"), "-D", folder.appending(path: "data").path, "-U", "martlet", "-A",
+        "scram-sha-256",
+        "--pwfile", passwordFile.path, "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions",
+      ])
+  }
+
+  /// What stands before a command that must not run as root.
+  private static let asOtherUser: [String] =
+    geteuid() == 0 ? ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"] : []
+
+  /// The newest version's program.
+  private static func binary(_ name: String) -> String {
+    let root = "/usr/lib/postgresql"
+    let versions = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+    let newest = versions.compactMap { Int($0) }.sorted().last
+    return newest.map { "\(root)/\($0)/bin/\(name)" } ?? name
+  }
+
+  private static func children(of parent: pid_t) -> [pid_t] {
+    let text = (try? String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)) ?? ""
+    return text.split(separator: " ").compactMap { pid_t($0) }
+  }
+
+  @discardableResult
+  private static func run(_ command: [String]) throws -> String {
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = command
+    process.currentDirectoryURL = URL(filePath: "/")
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    process.standardError = pipe
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { throw TestSupportError("\(command[0]) failed: \(output)") }
+    return output.trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+}
