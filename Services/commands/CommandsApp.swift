@@ -1,6 +1,7 @@
 import Directory
 import FoundationEssentials
 import Observability
+import Postgres
 import Runtime
 
 /// The settings of the commands service.
@@ -36,11 +37,21 @@ extension CommandsService {
     try await runtime.run(
       migrations: [
         ("directory", DirectoryTables.migrations),
-        ("commands", [.init(name: "V0001_commands", bytes: PackageResources.V0001_commands_sql)]),
+        (
+          "commands",
+          [
+            PostgresMigration(
+              name: "V0001_commands",
+              sql: String(decoding: PackageResources.V0001_commands_sql, as: UTF8.self))
+          ]
+        ),
       ],
       services: [
         ("directory", entities), ("uplink", uplinks),
-        ("deadline-sweeper", DeadlineSweeper(service: service, logger: runtime.logger.labelled("deadline-sweeper"))),
+        (
+          "deadline-sweeper",
+          DeadlineSweeper(service: service, logger: runtime.logger.labelled("deadline-sweeper"))
+        ),
       ], api: api, openAPI: PackageResources.openapi_yaml)
   }
 }

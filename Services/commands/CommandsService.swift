@@ -43,7 +43,8 @@ public struct CommandsService: Sendable {
   /// Makes a command: when this returns it is durable.
   /// - Throws: 404 or 409 for the device, 422 for a type that it does not take.
   func create(
-    _ request: Request, for reference: String, in organisation: UUID?, by principal: Principal, trace: TraceContext,
+    _ request: Request, for reference: String, in organisation: UUID?, by principal: Principal,
+    trace: TraceContext,
     deviceType: String? = nil
   ) async throws -> Command {
     let device = try await device(reference, in: organisation)
@@ -52,7 +53,9 @@ public struct CommandsService: Sendable {
     }
     let type = board.deviceType ?? Command.nativeType
     if let deviceType, deviceType != type {
-      throw Problem.unprocessable([JSONFault(pointer: "/device_type", message: "is not the device's type, \(type)")])
+      throw Problem.unprocessable([
+        JSONFault(pointer: "/device_type", message: "is not the device's type, \(type)")
+      ])
     }
     let catalogue = Catalogue(board: board.commandCatalogue)
     guard let entry = catalogue[request.type] else {
@@ -61,7 +64,8 @@ public struct CommandsService: Sendable {
       ])
     }
     let timeouts = Timeouts(
-      deliver: request.deliver ?? entry.timeouts.deliver, acknowledge: request.acknowledge ?? entry.timeouts.acknowledge,
+      deliver: request.deliver ?? entry.timeouts.deliver,
+      acknowledge: request.acknowledge ?? entry.timeouts.acknowledge,
       complete: request.complete ?? entry.timeouts.complete)
     let now = Date.now.wholeMilliseconds
     var command = Command(
@@ -96,10 +100,13 @@ public struct CommandsService: Sendable {
     let open = CommandStatus.allCases.filter(\.isOpen).reduce(0) { $0 + (counts.byStatus[$1.rawValue] ?? 0) }
     let created = counts.byStatus.values.reduce(0, +)
     return [
-      "created": .int(created), "terminal": .int(created - open), "open": .int(open), "watched": .int(counts.open),
+      "created": .int(created), "terminal": .int(created - open), "open": .int(open),
+      "watched": .int(counts.open),
       "openWithoutDeadline": .int(counts.orphans), "holds": .bool(open == counts.open && counts.orphans == 0),
       "byStatus": .object(
-        CommandStatus.allCases.reduce(into: JSONObject()) { $0[$1.rawValue] = .int(counts.byStatus[$1.rawValue] ?? 0) }),
+        CommandStatus.allCases.reduce(into: JSONObject()) {
+          $0[$1.rawValue] = .int(counts.byStatus[$1.rawValue] ?? 0)
+        }),
     ]
   }
 
@@ -110,12 +117,15 @@ public struct CommandsService: Sendable {
     case .none: throw Problem.notFound("device")
     case .several(let devices):
       let names = devices.map { "\($0.deviceId) (\($0.soc))" }.joined(separator: ", ")
-      throw Problem.conflict("Several devices have the mcuId \(reference): \(names). Name one by its deviceId.")
+      throw Problem.conflict(
+        "Several devices have the mcuId \(reference): \(names). Name one by its deviceId.")
     }
   }
 
   /// Applies what the uplink topic brought, inside the transaction that moves its offsets.
-  func apply(_ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection) async throws {
+  func apply(_ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection)
+    async throws
+  {
     guard !reports.isEmpty else { return }
     let missing = try await Movement.apply(reports, on: connection)
     unknown.increment(by: missing)

@@ -37,8 +37,9 @@ public struct DeviceDirectory: KeyStore, Sendable {
   ) throws -> (directory: DeviceDirectory, consumer: BatchConsumer) {
     let applier = DirectoryApplier()
     let directory = DeviceDirectory(
-      database: runtime.database, kafka: KafkaAdmin(configuration: runtime.kafka, logger: runtime.logger))
-    let consumer = try runtime.consumer(.init(name: consumerName, topic: .registryEntities)) { messages, connection in
+      database: runtime.database, kafka: try KafkaAdmin(configuration: runtime.kafka, logger: runtime.logger))
+    let consumer = try runtime.consumer(.init(name: consumerName, topic: .registryEntities)) {
+      messages, connection in
       if delay > .zero { try await Task.sleep(for: delay) }
       return try await applier.apply(messages, connection)
     }
@@ -118,7 +119,8 @@ public struct DeviceDirectory: KeyStore, Sendable {
       let (number, rank, id, deviceId, mcuId, soc, board, organisation, rev) = try row.decode(
         (Int64, Int32, UUID, String, String, String, UUID, UUID, Int64).self)
       let device = DeviceEntity(
-        id: id, deviceId: deviceId, mcuId: mcuId, soc: soc, boardId: board, organisationId: organisation, rev: rev)
+        id: id, deviceId: deviceId, mcuId: mcuId, soc: soc, boardId: board, organisationId: organisation,
+        rev: rev)
       if matches[Int(number)] == nil { matches[Int(number)] = (rank, []) }
       if matches[Int(number)]?.rank == rank { matches[Int(number)]?.devices.append(device) }
     }

@@ -46,7 +46,9 @@ struct DirectoryApplier: Sendable {
         batch.remove(kind, id)
         continue
       }
-      do { batch.put(try Entity(kind, json: try JSON(parsing: value))) } catch { result.reject(message, error) }
+      do { batch.put(try Entity(kind, json: try JSON(parsing: value))) } catch {
+        result.reject(message, error)
+      }
     }
     _ = try await connection.pipeline(statements(batch))
     return result
@@ -98,7 +100,7 @@ struct DirectoryApplier: Sendable {
     INSERT INTO directory_board AS b (id, organisation_id, document, rev)
     SELECT * FROM unnest(
       \(entities.map(\.id))::uuid[], \(entities.map(\.organisationId))::uuid[],
-      \(entities.map { PostgresJSON(Entity.board($0).json.bytes) })::jsonb[], \(entities.map(\.rev))::bigint[])
+      \(entities.map { PostgresJSON(bytes: Entity.board($0).json.bytes) })::jsonb[], \(entities.map(\.rev))::bigint[])
     ON CONFLICT (id) DO UPDATE SET (organisation_id, document, rev)
       = (EXCLUDED.organisation_id, EXCLUDED.document, EXCLUDED.rev) WHERE b.rev < EXCLUDED.rev
     """

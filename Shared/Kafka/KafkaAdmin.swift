@@ -1,7 +1,7 @@
 import Observability
 
 /// A topic to create.
-public struct KafkaTopic: Sendable {
+public struct KafkaNewTopic: Sendable {
   /// The topic's name.
   public var name: String
   /// How many partitions it gets.
@@ -50,7 +50,7 @@ public final class KafkaAdmin: Sendable {
   /// default number of partitions.
   ///
   /// - Throws: the first topic's `KafkaError`; the others are created none the less.
-  public func createTopics(_ topics: [KafkaTopic], timeout: Duration = .seconds(30)) async throws {
+  public func createTopics(_ topics: [KafkaNewTopic], timeout: Duration = .seconds(30)) async throws {
     guard !topics.isEmpty else { return }
     try await core.run { try $0.createTopics(topics, timeout) }
   }

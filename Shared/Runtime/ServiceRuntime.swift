@@ -19,7 +19,8 @@ public struct CommonSettings: Sendable {
 
   public init(_ settings: inout SettingsReader, service: String) {
     httpHost = settings.string("http-host", default: "127.0.0.1", help: "The address to listen on.")
-    httpPort = settings.int("http-port", default: 8080, in: 0...65535, help: "The port to listen on; 0 takes any.")
+    httpPort = settings.int(
+      "http-port", default: 8080, in: 0...65535, help: "The port to listen on; 0 takes any.")
     databaseURL = settings.secret(
       "database-url", help: "The database: postgresql://role:password@host:port/name.")
     databaseSchema = settings.string("database-schema", default: service, help: "The service's own schema.")
@@ -28,7 +29,8 @@ public struct CommonSettings: Sendable {
     kafkaBootstrap = settings.string("kafka-bootstrap", help: "Kafka's addresses: host:port, host:port.")
     replica = settings.string(
       "replica", default: "1",
-      help: "A name for this replica that it keeps over restarts, so that it takes its partitions back at once.")
+      help:
+        "A name for this replica that it keeps over restarts, so that it takes its partitions back at once.")
     logLevel = settings.word("log-level", default: .info, help: "The lowest level that is logged.")
     maximumBody = settings.int(
       "maximum-body-bytes", default: 1024 * 1024, in: 1024...(64 * 1024 * 1024),
@@ -66,7 +68,8 @@ public struct ServiceRuntime: Sendable {
       bootstrapServers: settings.kafkaBootstrap, clientId: client,
       extra: ["message.max.bytes": "\(KafkaTopic.maximumRecordBytes)"])
     producer = try KafkaProducer(configuration: kafka, logger: logger)
-    outbox = OutboxRelay(service: name, database: database, producer: producer, logger: logger, metrics: metrics)
+    outbox = OutboxRelay(
+      service: name, database: database, producer: producer, logger: logger, metrics: metrics)
     health.register("postgres") {
       do {
         _ = try await database.query("SELECT 1")
@@ -81,7 +84,8 @@ public struct ServiceRuntime: Sendable {
   ) throws -> BatchConsumer {
     let outbox = outbox
     let consumer = try BatchConsumer(
-      configuration, service: name, instance: settings.replica, kafka: kafka, database: database, logger: logger,
+      configuration, service: name, instance: settings.replica, kafka: kafka, database: database,
+      logger: logger,
       metrics: metrics, committed: { outbox.wake() }, apply: apply)
     health.register("consumer-\(configuration.name)") { consumer.notReady() }
     return consumer
@@ -90,20 +94,24 @@ public struct ServiceRuntime: Sendable {
   /// Runs the service until SIGTERM: database, migrations, relay, what the service adds, and last the HTTP server,
   /// which is the first to end.
   public func run(
-    migrations: [(set: String, migrations: [PostgresMigration])], services: [(name: String, service: any Service)],
+    migrations: [(set: String, migrations: [PostgresMigration])],
+    services: [(name: String, service: any Service)],
     api: API, openAPI: [UInt8]
   ) async throws {
     var api = api
     operations(&api, openAPI: openAPI)
     let server = HTTPServer(
       configuration: HTTPServerConfiguration(
-        host: settings.httpHost, port: settings.httpPort, maximumBodyBytes: settings.maximumBody),
+        host: settings.httpHost, port: settings.httpPort, maximumBodyBytes: settings.maximumBody,
+        drainTimeout: .seconds(4)),
       logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
     let pool = Task { [database] in try await database.run() }
     defer { pool.cancel() }
     for (set, migrations) in [("runtime", Outbox.migrations)] + migrations {
       let applied = try await database.migrate(migrations, set: set)
-      if !applied.isEmpty { logger.info("migrated", ["set": set, "applied": applied.joined(separator: " ")]) }
+      if !applied.isEmpty {
+        logger.info("migrated", ["set": set, "applied": applied.joined(separator: " ")])
+      }
     }
     try server.start()
     logger.notice("listening", ["address": "\(settings.httpHost):\(server.port)"])
@@ -144,12 +152,6 @@ public struct ServiceRuntime: Sendable {
   }
 
   private static func refusal(_ refusal: HTTPRefusal) -> HTTPResponse {
-    switch refusal {
-    case .bodyTooLarge(let limit): Problem(413, "The body is larger than \(limit) bytes.").response
-    case .lengthAndTransferEncoding:
-      Problem(400, "A request has either Content-Length or Transfer-Encoding, not both.").response
-    case .malformedTarget: Problem(400, "The address holds a bad escape or is not UTF-8.").response
-    default: Problem(400, "The request cannot be read.").response
-    }
+    Problem(refusal.status, refusal.detail).response
   }
 }

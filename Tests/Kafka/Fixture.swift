@@ -21,7 +21,7 @@ struct Fixture {
     group = "group-\(id)"
     guard create else { return }
     let admin = try admin()
-    try await admin.createTopics([KafkaTopic(name: topic, partitions: Self.partitions, config: config)])
+    try await admin.createTopics([KafkaNewTopic(name: topic, partitions: Self.partitions, config: config)])
     await admin.shutdown()
   }
 

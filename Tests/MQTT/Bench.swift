@@ -81,3 +81,10 @@ extension MQTTMessage {
     self.init(topic: topic, payload: Array(text.utf8), qos: qos, retain: retain)
   }
 }
+
+/// A flag that tasks share.
+final class Flag: Sendable {
+  private let value = Atomic(false)
+  var isSet: Bool { value.load(ordering: .acquiring) }
+  func set() { value.store(true, ordering: .releasing) }
+}

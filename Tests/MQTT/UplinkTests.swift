@@ -91,4 +91,149 @@ extension Bench {
     #expect(third.texts == [])
     #expect(await last.leave())
   }
+
+  @Test func aHandlerThatFailsGetsTheSameBatchAgain() async throws {
+    let bench = Bench(try await .shared())
+    let topic = "up/\(Bench.unique())"
+    let inbox = Inbox()
+    inbox.setOpen(false)
+    let uplink = bench.uplink(topic, [topic]) { try inbox.take($0) }
+    try await eventually("up") { uplink.isConnected }
+    let sender = try await bench.connected("sender")
+    _ = await sender.session.publish((0..<50).map { MQTTMessage(topic, "\($0)") })
+    try await eventually("tried") { inbox.failures >= 3 }
+    #expect(inbox.batches == [])
+    inbox.setOpen(true)
+    try await eventually("handled") { inbox.texts.count >= 50 }
+    #expect(inbox.texts == (0..<50).map(String.init))
+    #expect(uplink.counters.retries >= 3)
+    #expect(uplink.isConnected)
+    #expect(await uplink.leave())
+  }
+
+  @Test func aLongRetryDoesNotCostTheConnection() async throws {
+    let bench = Bench(try await .shared())
+    let topic = "up/\(Bench.unique())"
+    let inbox = Inbox()
+    inbox.setOpen(false)
+    let uplink = bench.uplink(topic, [topic], change: { $0.keepAlive = 5 }) { try inbox.take($0) }
+    try await eventually("up") { uplink.isConnected }
+    let sender = try await bench.connected("sender")
+    _ = await sender.session.publish([MQTTMessage(topic, "held")])
+    // The broker gives up on a client that is silent for one and a half times the keep-alive.
+    try await Task.sleep(for: .seconds(11))
+    inbox.setOpen(true)
+    try await eventually("handled") { inbox.texts == ["held"] }
+    #expect(uplink.counters.received == 1)
+    #expect(uplink.counters.dropped == 0)
+    #expect(await uplink.leave())
+    #expect(inbox.texts == ["held"])
+  }
+
+  @Test func aBatchWhoseConnectionBreaksIsGivenUpAndComesAgain() async throws {
+    var options = MosquittoServer.Options()
+    options.persistence = true
+    let server = try await MosquittoServer(options)
+    let bench = Bench(server)
+    let inbox = Inbox()
+    inbox.setOpen(false)
+    let uplink = bench.uplink("slot-1", ["$share/g/t"]) { try inbox.take($0) }
+    try await eventually("up") { uplink.isConnected }
+    let sender = try await bench.connected("sender")
+    _ = await sender.session.publish((0..<20).map { MQTTMessage("t", "\($0)") })
+    try await eventually("tried") { inbox.failures >= 1 }
+    // In order, so that the broker saves what it has.
+    server.stop()
+    try await server.restart()
+    try await eventually("given up and come again") {
+      uplink.counters.dropped >= 1 && uplink.counters.received >= 40
+    }
+    inbox.setOpen(true)
+    try await eventually("handled") { inbox.texts.count >= 20 }
+    try await eventually("both are back") { sender.session.isConnected && uplink.isConnected }
+    // The shared subscription is made again: new messages come too.
+    #expect(try await sender.session.publish(MQTTMessage("t", "new")) == .accepted)
+    try await eventually("new") { inbox.texts.last == "new" }
+    #expect(inbox.texts == (0..<20).map(String.init) + ["new"])
+    #expect(await uplink.leave())
+    server.stop()
+  }
+
+  @Test func batchesAreBoundedAndFillUp() async throws {
+    let bench = Bench(try await .shared())
+    let topic = "up/\(Bench.unique())"
+    let inbox = Inbox()
+    inbox.setOpen(false)
+    let uplink = bench.uplink(topic, [topic], maximumBatch: 70) { try inbox.take($0) }
+    try await eventually("up") { uplink.isConnected }
+    let sender = try await bench.connected("sender")
+    _ = await sender.session.publish((0..<1_000).map { MQTTMessage(topic, "\($0)") })
+    inbox.setOpen(true)
+    try await eventually("handled") { inbox.texts.count >= 1_000 }
+    #expect(inbox.batches.allSatisfy { $0.count <= 70 })
+    #expect(inbox.batches.filter { $0.count == 70 }.count >= 5)
+    #expect(inbox.texts == (0..<1_000).map(String.init))
+    #expect(await uplink.leave())
+  }
+
+  @Test func leavingLosesNothingWhileAPublisherGoesOn() async throws {
+    let bench = Bench(try await .shared())
+    let topic = "up/\(Bench.unique())"
+    let (staying, leaving) = (Inbox(), Inbox())
+    let first = bench.uplink("\(topic)/1", ["$share/g/\(topic)"]) { try staying.take($0) }
+    let second = bench.uplink("\(topic)/2", ["$share/g/\(topic)"], maximumBatch: 50) { messages in
+      try await Task.sleep(for: .milliseconds(5))
+      try leaving.take(messages)
+    }
+    try await eventually("up") { first.isConnected && second.isConnected }
+    let sender = try await bench.connected("sender")
+    let isDone = Flag()
+    let publishing = Task {
+      var sent = 0
+      while !isDone.isSet {
+        let outcomes = await sender.session.publish((0..<100).map { MQTTMessage(topic, "\(sent + $0)") })
+        #expect(outcomes.allSatisfy { $0 == .success(.accepted) })
+        sent += 100
+      }
+      return sent
+    }
+    try await eventually("both have their share") { staying.texts.count > 200 && leaving.texts.count > 200 }
+    #expect(await second.leave())
+    isDone.set()
+    let sent = await publishing.value
+    try await eventually("all handled") { staying.texts.count + leaving.texts.count >= sent }
+    #expect(Set(staying.texts + leaving.texts).count == sent)
+    #expect(staying.texts.count + leaving.texts.count == sent)
+    // The broker has forgotten it.
+    let probe = try await bench.connected("again") {
+      $0.clientId = "\(topic)/2"
+      $0.cleanStart = false
+    }
+    #expect(probe.states == [.connected(sessionPresent: false)])
+    #expect(await first.leave())
+  }
+
+  @Test func stoppingAndLeavingAreBounded() async throws {
+    let server = try await MosquittoServer()
+    let bench = Bench(server)
+    let inbox = Inbox()
+    inbox.setOpen(false)
+    let uplink = bench.uplink("stuck", ["t"]) { try inbox.take($0) }
+    try await eventually("up") { uplink.isConnected }
+    let sender = try await bench.connected("sender")
+    _ = await sender.session.publish([MQTTMessage("t", "x")])
+    try await eventually("tried") { inbox.failures >= 1 }
+    let start = ContinuousClock.now
+    #expect(await uplink.leave(timeout: .milliseconds(300)) == false)
+    // Its message was not acknowledged: it is still there.
+    let second = Inbox()
+    let again = bench.uplink("stuck", ["t"]) { try second.take($0) }
+    try await eventually("comes again") { second.texts == ["x"] }
+    server.signal(19)  // SIGSTOP
+    await again.stop(timeout: .milliseconds(300))
+    server.kill()
+    let alone = bench.uplink("alone", ["t"]) { try second.take($0) }
+    await alone.stop(timeout: .milliseconds(300))
+    #expect(ContinuousClock.now - start < .seconds(15))
+  }
 }

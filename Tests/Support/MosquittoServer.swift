@@ -67,6 +67,12 @@ public final class MosquittoServer: Sendable {
   public func restart() async throws {
     try process.withLock { process in
       guard process == nil else { return }
+      // The test runner's threads block SIGTERM, and a child inherits that: it could not be stopped in order.
+      var none = sigset_t()
+      var before = sigset_t()
+      sigemptyset(&none)
+      pthread_sigmask(SIG_SETMASK, &none, &before)
+      defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
       process = try ChildProcess(
         ["/usr/sbin/mosquitto", "-c", folder.appending(path: "mosquitto.conf").path],
         log: folder.appending(path: "mosquitto.log"))

@@ -23,7 +23,8 @@ public struct Catalogue: Sendable {
     let own = board.members.filter { $0.value["topic"] == nil }.map { member in
       let given = member.value["timeouts"]
       func seconds(_ name: String) -> Int {
-        given?[name]?.int.map { min(max(Int($0), Timeouts.range.lowerBound), Timeouts.range.upperBound) } ?? 30
+        given?[name]?.int.map { min(max(Int($0), Timeouts.range.lowerBound), Timeouts.range.upperBound) }
+          ?? 30
       }
       return Entry(
         type: member.name,

@@ -32,7 +32,8 @@ public struct Command: Sendable, Equatable {
   public var progress: CommandProgress
 
   public init(
-    head: CommandHead, hardwareId: String, deviceType: String?, params: JSON, createdAt: Date, createdBy: String,
+    head: CommandHead, hardwareId: String, deviceType: String?, params: JSON, createdAt: Date,
+    createdBy: String,
     progress: CommandProgress
   ) {
     (self.head, self.hardwareId, self.deviceType, self.params) = (head, hardwareId, deviceType, params)
@@ -74,8 +75,10 @@ public struct CommandProgress: Sendable, Equatable {
   }
 
   public init(
-    status: CommandStatus, reason: String?, sentAt: Date?, acknowledgedAt: Date?, completedAt: Date?, deadline: Date?,
-    attempts: Int, result: JSON?, error: CommandFault?, lateOutcome: JSON?, rev: Int64, timeline: [TimelineEntry]
+    status: CommandStatus, reason: String?, sentAt: Date?, acknowledgedAt: Date?, completedAt: Date?,
+    deadline: Date?,
+    attempts: Int, result: JSON?, error: CommandFault?, lateOutcome: JSON?, rev: Int64,
+    timeline: [TimelineEntry]
   ) {
     (self.status, self.reason, self.sentAt, self.acknowledgedAt) = (status, reason, sentAt, acknowledgedAt)
     (self.completedAt, self.deadline, self.attempts, self.result) = (completedAt, deadline, attempts, result)

@@ -10,7 +10,9 @@ public struct CommandOccurrence: Sendable, Equatable {
   /// Why, for the timeline.
   public let detail: String?
 
-  public init(_ event: CommandEvent, at: Date, result: JSON? = nil, error: CommandFault? = nil, detail: String? = nil) {
+  public init(
+    _ event: CommandEvent, at: Date, result: JSON? = nil, error: CommandFault? = nil, detail: String? = nil
+  ) {
     (self.event, self.at, self.result, self.error, self.detail) = (event, at, result, error, detail)
   }
 
@@ -32,7 +34,9 @@ extension CommandProgress {
   public mutating func apply(_ occurrence: CommandOccurrence, timeouts: Timeouts) -> CommandOutcome {
     let outcome = Lifecycle.outcome(status, occurrence.event)
     // An answer that is kept already is not replaced by a repeat or by an older one.
-    if outcome == .late, lateOutcome != nil, occurrence.event == .acknowledged || lateIsFinal { return .ignored }
+    if outcome == .late, lateOutcome != nil, occurrence.event == .acknowledged || lateIsFinal {
+      return .ignored
+    }
     switch outcome {
     case .moves(let next): move(to: next, occurrence, timeouts)
     case .noted: if occurrence.event == .sent, sentAt == nil { sentAt = occurrence.at }
@@ -42,7 +46,8 @@ extension CommandProgress {
     if occurrence.event == .dispatched { attempts += 1 }
     rev += 1
     timeline.append(
-      TimelineEntry(at: occurrence.at, event: occurrence.event.rawValue, status: status, detail: occurrence.detail))
+      TimelineEntry(
+        at: occurrence.at, event: occurrence.event.rawValue, status: status, detail: occurrence.detail))
     return outcome
   }
 

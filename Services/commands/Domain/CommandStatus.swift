@@ -92,7 +92,8 @@ public enum Lifecycle {
       .ignored
 
     case (.timeout, .acknowledged), (.timeout, .succeeded), (.timeout, .failed): .late
-    case (.timeout, .sent), (.timeout, .undelivered), (.timeout, .deadlinePassed), (.timeout, .dispatched): .ignored
+    case (.timeout, .sent), (.timeout, .undelivered), (.timeout, .deadlinePassed), (.timeout, .dispatched):
+      .ignored
     }
   }
 }

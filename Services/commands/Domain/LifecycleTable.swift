@@ -16,7 +16,8 @@ public enum LifecycleTable {
     lines += [
       "", "- → X: it goes on to X. SUCCESS, FAILED and TIMEOUT are final.",
       "- noted: it stays, and its timeline keeps it.",
-      "- late: it stays TIMEOUT, and the answer is kept as `lateOutcome`.", "- –: nothing, a repeat or out of order.",
+      "- late: it stays TIMEOUT, and the answer is kept as `lateOutcome`.",
+      "- –: nothing, a repeat or out of order.",
       "",
     ]
     return lines.joined(separator: "\n")

@@ -38,7 +38,8 @@ struct Movement {
       CommandStore.moving(Array(ids)), CommandStore.waiting(Array(heard)),
     ])
     var movement = Movement(
-      try read[0].map { try CommandStore.moving($0) }, turns: Set(try read[1].map { try $0.decode(String.self) }))
+      try read[0].map { try CommandStore.moving($0) },
+      turns: Set(try read[1].map { try $0.decode(String.self) }))
     let missing = movement.fold(reports)
     var requeues: [PostgresQuery] = []
     if !back.isEmpty { requeues.append(CommandStore.requeue(Array(back))) }
@@ -123,7 +124,9 @@ struct Movement {
     var records: [Event] = []
     for row in rows {
       var (command, params) = try CommandStore.moving(row, and: PostgresJSON.self)
-      guard command.progress.apply(CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts) == .noted
+      guard
+        command.progress.apply(CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts)
+          == .noted
       else { continue }
       moved.append(command)
       records.append(CommandRecords.changed(command.head, command.progress, by: .dispatched, at: now))

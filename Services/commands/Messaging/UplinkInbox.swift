@@ -46,7 +46,8 @@ struct UplinkInbox: Sendable {
       message.header(EventHeader.time).flatMap { Date(rfc3339: $0) }
       ?? Date(timeIntervalSince1970: Double(message.timestamp) / 1000)
     switch try Uplink(kind, payload: message.value ?? []) {
-    case .status(let answer): return .command(answer.id, CommandOccurrence(answer, at: at), answered: answer.status)
+    case .status(let answer):
+      return .command(answer.id, CommandOccurrence(answer, at: at), answered: answer.status)
     case .sent(let id): return .command(id, CommandOccurrence(.sent, at: at), answered: nil)
     case .undelivered(let id, let reason):
       return .command(id, CommandOccurrence(.undelivered, at: at, detail: reason.rawValue), answered: nil)

@@ -12,7 +12,8 @@ struct CommandRoutes: Sendable {
     let wanted = try request.decode { body in
       let timeouts = body.optional("timeouts", Self.timeouts)
       return CommandsService.Request(
-        type: body.required("type", .string(1...128)), params: body.optional("params", .object) ?? JSONObject(),
+        type: body.required("type", .string(1...128)),
+        params: body.optional("params", .object) ?? JSONObject(),
         lane: body.optional("lane", Self.lane) ?? "default", deliver: timeouts?.deliver,
         acknowledge: timeouts?.acknowledge, complete: timeouts?.complete)
     }
@@ -60,9 +61,12 @@ struct CommandRoutes: Sendable {
     .json(try await service.invariants())
   }
 
-  private static let timeouts = JSONShape<(deliver: Int?, acknowledge: Int?, complete: Int?)>.fields((nil, nil, nil)) {
+  private static let timeouts = JSONShape<(deliver: Int?, acknowledge: Int?, complete: Int?)>.fields(
+    (nil, nil, nil)
+  ) {
     (
-      $0.optional("deliverSeconds", .int(Timeouts.range)), $0.optional("acknowledgeSeconds", .int(Timeouts.range)),
+      $0.optional("deliverSeconds", .int(Timeouts.range)),
+      $0.optional("acknowledgeSeconds", .int(Timeouts.range)),
       $0.optional("completeSeconds", .int(Timeouts.range))
     )
   }
@@ -100,7 +104,8 @@ extension Command {
   /// The command as `/api/v1` shows it.
   func json(withTimeline: Bool) -> JSON {
     .compact([
-      "id": .string(head.id.text), "deviceId": .string(head.deviceId), "type": .string(head.type), "params": params,
+      "id": .string(head.id.text), "deviceId": .string(head.deviceId), "type": .string(head.type),
+      "params": params,
       "lane": .string(head.lane), "status": .string(progress.status.rawValue),
       "reason": progress.reason.map { .string($0) }, "createdAt": .string(createdAt.rfc3339),
       "createdBy": .string(createdBy), "sentAt": progress.sentAt.map { .string($0.rfc3339) },

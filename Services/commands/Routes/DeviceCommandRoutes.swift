@@ -12,7 +12,8 @@ struct DeviceCommandRoutes: Sendable {
     let (wanted, deviceType) = try request.decode { body in
       (
         CommandsService.Request(
-          type: body.required("command", .string(1...128)), params: body.optional("params", .object) ?? JSONObject(),
+          type: body.required("command", .string(1...128)),
+          params: body.optional("params", .object) ?? JSONObject(),
           lane: "default", deliver: nil, acknowledge: nil, complete: nil),
         body.optional("device_type", .string(1...128))
       )
@@ -54,8 +55,10 @@ extension Command {
   /// The answer to its creation.
   fileprivate var created: JSON {
     .compact([
-      "command_id": .string(head.id.text), "hardware_id": .string(hardwareId), "device_id": .string(head.deviceId),
-      "device_type": .string(deviceType ?? Self.nativeType), "topic": .string(topic), "command": .string(head.type),
+      "command_id": .string(head.id.text), "hardware_id": .string(hardwareId),
+      "device_id": .string(head.deviceId),
+      "device_type": .string(deviceType ?? Self.nativeType), "topic": .string(topic),
+      "command": .string(head.type),
       "status": .string(progress.status.word), "created_at": .string(createdAt.rfc3339),
     ])
   }

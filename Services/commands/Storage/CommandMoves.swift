@@ -66,28 +66,38 @@ extension CommandStore {
     try moving(
       row.decode(
         (
-          UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32, Int64,
+          UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?,
+          Int32, Int64,
           PostgresJSON?
         ).self))
   }
 
   /// With one column more.
-  static func moving<More: PostgresDecodable>(_ row: PostgresRow, and type: More.Type) throws -> (MovingCommand, More) {
-    let (id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent, acknowledged,
-      deadline, attempts, rev, late, more) = try row.decode(
+  static func moving<More: PostgresDecodable>(_ row: PostgresRow, and type: More.Type) throws -> (
+    MovingCommand, More
+  ) {
+    let (
+      id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent, acknowledged,
+      deadline, attempts, rev, late, more
+    ) = try row.decode(
       (
-        UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32, Int64,
+        UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32,
+        Int64,
         PostgresJSON?, More
       ).self)
     let command = try moving(
-      (id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent, acknowledged,
-        deadline, attempts, rev, late))
+      (
+        id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent,
+        acknowledged,
+        deadline, attempts, rev, late
+      ))
     return (command, more)
   }
 
   private static func moving(
     _ row: (
-      UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32, Int64,
+      UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32,
+      Int64,
       PostgresJSON?
     )
   ) throws -> MovingCommand {
@@ -96,7 +106,8 @@ extension CommandStore {
       acknowledgedAt, deadline, attempts, rev, late
     ) = row
     let progress = CommandProgress(
-      status: try status.status, reason: nil, sentAt: sentAt, acknowledgedAt: acknowledgedAt, completedAt: nil,
+      status: try status.status, reason: nil, sentAt: sentAt, acknowledgedAt: acknowledgedAt,
+      completedAt: nil,
       deadline: deadline, attempts: Int(attempts), result: nil, error: nil,
       lateOutcome: try late.map(JSON.init(stored:)), rev: rev, timeline: [])
     return MovingCommand(
@@ -126,11 +137,11 @@ extension CommandStore {
         \(progress.map(\.sentAt))::timestamptz[], \(progress.map(\.acknowledgedAt))::timestamptz[],
         \(progress.map(\.completedAt))::timestamptz[], \(progress.map(\.deadline))::timestamptz[],
         \(progress.map { Int32($0.attempts) })::int[],
-        \(progress.map { $0.result.map { PostgresJSON($0.bytes) } })::jsonb[],
+        \(progress.map { $0.result.map { PostgresJSON(bytes: $0.bytes) } })::jsonb[],
         \(progress.map { $0.error?.code })::text[], \(progress.map { $0.error?.message })::text[],
-        \(progress.map { $0.lateOutcome.map { PostgresJSON($0.bytes) } })::jsonb[],
+        \(progress.map { $0.lateOutcome.map { PostgresJSON(bytes: $0.bytes) } })::jsonb[],
         \(progress.map(\.rev))::bigint[],
-        \(progress.map { PostgresJSON(JSON.array($0.timeline.map(\.json)).bytes) })::jsonb[]
+        \(progress.map { PostgresJSON(bytes: JSON.array($0.timeline.map(\.json)).bytes) })::jsonb[]
       ) AS u (id, read_rev, status, reason, sent_at, acknowledged_at, completed_at, deadline, attempts, result,
         error_code, error_message, late_outcome, rev, timeline)
       WHERE c.id = u.id AND c.rev = u.read_rev
@@ -138,7 +149,9 @@ extension CommandStore {
   }
 
   /// Those that are final leave the table of open ones.
-  static func close(_ ids: [UUID]) -> PostgresQuery { "DELETE FROM open_command WHERE id = ANY(\(ids)::uuid[])" }
+  static func close(_ ids: [UUID]) -> PostgresQuery {
+    "DELETE FROM open_command WHERE id = ANY(\(ids)::uuid[])"
+  }
 
   /// Moves `look_at` where a deadline has come nearer; one that has gone further is found out by looking.
   static func lookSooner(_ moved: [MovingCommand]) -> PostgresQuery {

@@ -17,13 +17,17 @@ struct CommandStore: Sendable {
   /// A whole command and its place in the order of creation.
   static func command(_ row: PostgresRow) throws -> (seq: Int64, command: Command) {
     let (
-      id, organisation, device, type, lane, deliver, acknowledge, complete, traceparent, hardware, deviceType, params,
-      createdAt, createdBy, status, reason, sentAt, acknowledgedAt, completedAt, deadline, attempts, result, errorCode,
+      id, organisation, device, type, lane, deliver, acknowledge, complete, traceparent, hardware, deviceType,
+      params,
+      createdAt, createdBy, status, reason, sentAt, acknowledgedAt, completedAt, deadline, attempts, result,
+      errorCode,
       errorMessage, late, rev, timeline, seq
     ) = try row.decode(
       (
-        UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, String?, PostgresJSON, Date, String,
-        String, String?, Date?, Date?, Date?, Date?, Int32, PostgresJSON?, String?, String?, PostgresJSON?, Int64,
+        UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, String?, PostgresJSON, Date,
+        String,
+        String, String?, Date?, Date?, Date?, Date?, Int32, PostgresJSON?, String?, String?, PostgresJSON?,
+        Int64,
         PostgresJSON, Int64
       ).self)
     let command = Command(
@@ -35,7 +39,8 @@ struct CommandStore: Sendable {
       createdBy: createdBy,
       progress: CommandProgress(
         status: try status.status, reason: reason, sentAt: sentAt, acknowledgedAt: acknowledgedAt,
-        completedAt: completedAt, deadline: deadline, attempts: Int(attempts), result: try result.map(JSON.init(stored:)),
+        completedAt: completedAt, deadline: deadline, attempts: Int(attempts),
+        result: try result.map(JSON.init(stored:)),
         error: errorCode.map { CommandFault(code: $0, message: errorMessage ?? "") },
         lateOutcome: try late.map(JSON.init(stored:)), rev: rev,
         timeline: (try JSON(stored: timeline).array ?? []).compactMap(TimelineEntry.init(json:))))
@@ -80,16 +85,21 @@ struct CommandStore: Sendable {
 
   /// Counts for the invariants: all, by status, open rows, open ones without a deadline.
   func counts() async throws -> (byStatus: [String: Int64], open: Int64, orphans: Int64) {
-    let byStatus = try await database.query("SELECT status, count(*) FROM command GROUP BY status")
-    let open = try await database.query(
+    // One statement is one snapshot: the numbers belong together while commands move.
+    let rows = try await database.query(
       """
-      SELECT (SELECT count(*) FROM open_command),
+      SELECT status, count(*), (SELECT count(*) FROM open_command),
         (SELECT count(*) FROM command c WHERE c.deadline IS NOT NULL
            AND NOT EXISTS (SELECT FROM open_command o WHERE o.id = c.id))
+      FROM command GROUP BY status
       """)
-    let pairs = try byStatus.decode((String, Int64).self)
-    let (rows, orphans) = try open.first?.decode((Int64, Int64).self) ?? (0, 0)
-    return (Dictionary(uniqueKeysWithValues: pairs.map { ($0.0, $0.1) }), rows, orphans)
+    var counts: (byStatus: [String: Int64], open: Int64, orphans: Int64) = ([:], 0, 0)
+    for row in rows {
+      let (status, count, open, orphans) = try row.decode((String, Int64, Int64, Int64).self)
+      counts.byStatus[status] = count
+      (counts.open, counts.orphans) = (open, orphans)
+    }
+    return counts
   }
 }
 

@@ -31,19 +31,30 @@ final class AdminHandle: @unchecked Sendable {
     return topics
   }
 
-  /// One request to each broker for all partitions, not two for each partition as the watermark calls make.
+  /// The next offset of every partition. Brokers that are still taking a new topic's partitions up are asked again.
   func endOffsets(_ topic: String, _ timeout: Duration) throws -> [Int32: Int64] {
     let end = ContinuousClock.now + timeout
-    let count = try partitionCount(topic, timeout)
+    while true {
+      do {
+        return try endOffsets(topic, by: end)
+      } catch let error as KafkaError where error.isRetryable && end - .now > .milliseconds(50) {
+        counts[topic] = nil
+        // An unknown topic is an answer.
+        if error.code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART.rawValue { throw error }
+        Signal().wait(.milliseconds(25))
+      }
+    }
+  }
+
+  /// One request to each broker for all partitions, not two for each partition as the watermark calls make.
+  private func endOffsets(_ topic: String, by end: ContinuousClock.Instant) throws -> [Int32: Int64] {
+    let count = try partitionCount(topic, end - .now)
     let partitions = (0..<count).map { KafkaPartition(topic: topic, partition: Int32($0)) }
     // Kafka's protocol gives the end for the timestamp -1.
     let list = PartitionList(Dictionary(partitions.map { ($0, -1) }, uniquingKeysWith: { $1 }))
     let code = rd_kafka_offsets_for_times(raw.pointer, list.pointer, (end - .now).milliseconds())
     guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code) }
-    if let error = list.firstError {
-      counts[topic] = nil
-      throw error
-    }
+    if let error = list.firstError { throw error }
     return Dictionary(
       PartitionList.read(list.pointer).map { ($0.key.partition, $0.value) }, uniquingKeysWith: { $1 })
   }

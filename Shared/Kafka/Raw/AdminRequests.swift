@@ -2,7 +2,7 @@ import CRdKafka
 
 extension AdminHandle {
   /// Creates topics; those that exist are left as they are.
-  func createTopics(_ topics: [KafkaTopic], _ timeout: Duration) throws {
+  func createTopics(_ topics: [KafkaNewTopic], _ timeout: Duration) throws {
     var wanted: [OpaquePointer?] = []
     defer { for topic in wanted { rd_kafka_NewTopic_destroy(topic) } }
     for topic in topics { wanted.append(try Self.newTopic(topic)) }
@@ -16,7 +16,7 @@ extension AdminHandle {
     }
   }
 
-  private static func newTopic(_ topic: KafkaTopic) throws -> OpaquePointer {
+  private static func newTopic(_ topic: KafkaNewTopic) throws -> OpaquePointer {
     var reason = [CChar](repeating: 0, count: 256)
     let new = rd_kafka_NewTopic_new(
       topic.name, Int32(clamping: topic.partitions), Int32(clamping: topic.replication), &reason, reason.count

@@ -11,6 +11,7 @@ final class ConsumerHandle: @unchecked Sendable {
   private var queue: OpaquePointer?
   private var replies: OpaquePointer?
   private var reader: MessageReader
+  private var isFatal = false
 
   init(
     _ configuration: KafkaConfiguration, group: String, instanceId: String?, sessionTimeout: Duration,
@@ -25,18 +26,21 @@ final class ConsumerHandle: @unchecked Sendable {
       // cooperative-sticky aborts the process when a consumer is closed before its first assignment (2.0.2).
       "partition.assignment.strategy": "range",
       "session.timeout.ms": "\(sessionTimeout.milliseconds())", "heartbeat.interval.ms": "500",
-      // Long poll: the broker answers at the first byte, or after half a second.
-      "fetch.min.bytes": "1", "fetch.wait.max.ms": "500",
-      // A full queue or an error pauses a partition's fetching for so long (the default stalls 500 ms).
+      // Long poll: the broker answers at the first byte. A partition that was just assigned or sought joins the
+      // next fetch only, so the wait without data is the price of each such start.
+      "fetch.min.bytes": "1", "fetch.wait.max.ms": "200",
+      // An error pauses a partition's fetching for so long (the default stalls it 500 ms).
       "fetch.error.backoff.ms": "20",
-      "queued.max.messages.kbytes": "16384", "queued.min.messages": "20000",
+      "queued.max.messages.kbytes": "16384",
     ]
     if let instanceId { settings["group.instance.id"] = instanceId }
     raw = try RawHandle(
       RD_KAFKA_CONSUMER, settings: configuration.settings(settings), context: context
     ) { conf in
-      rd_kafka_conf_set_rebalance_cb(conf) { _, code, partitions, opaque in
+      rd_kafka_conf_set_rebalance_cb(conf) { handle, code, partitions, opaque in
         HandleContext.from(opaque)?.rebalanced?(code, partitions)
+        // Otherwise the poll goes on waiting, and the new assignment with it.
+        rd_kafka_yield(handle)
       }
     }
     rd_kafka_poll_set_consumer(raw.pointer)
@@ -54,7 +58,7 @@ final class ConsumerHandle: @unchecked Sendable {
   func wake() { if let queue { rd_kafka_queue_yield(queue) } }
 
   /// The fatal error, if there is one: the handle is of no more use.
-  var fatal: KafkaError? { context.isFatal ? fatalError(of: raw) : nil }
+  var fatal: KafkaError? { isFatal ? fatalError(of: raw) : nil }
 
   /// What one poll gave.
   enum Polled {
@@ -71,6 +75,7 @@ final class ConsumerHandle: @unchecked Sendable {
     }
     defer { rd_kafka_message_destroy(message) }
     guard message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
+      if message.pointee.err == RD_KAFKA_RESP_ERR__FATAL { isFatal = true }
       // For errors of the consumer the payload is the library's own text.
       let text = rd_kafka_message_errstr(message).map { String(cString: $0) }
       return .notice(KafkaError(message.pointee.err, detail: text))

@@ -3,8 +3,8 @@ import Synchronization
 
 /// The loop behind `MQTTEventLoop`: one thread, one epoll, any number of sessions.
 ///
-/// `@unchecked Sendable`: `shared` has its lock, `poller` is thread-safe, `connector` too; the rest (`slots`,
-/// `timers`) is touched only inside `run`, so by one thread.
+/// `@unchecked Sendable`: `shared` has its lock, `poller`'s wake-up is thread-safe, `connector` too; the rest
+/// (`slots`, `timers`, the other calls of `poller`) is touched only inside `run`, so by one thread.
 final class LoopCore: @unchecked Sendable {
   private struct Shared {
     /// Sessions with something in their inbox, each once.
@@ -18,7 +18,7 @@ final class LoopCore: @unchecked Sendable {
 
   private struct Slot {
     var session: SessionCore?
-    /// Grows with each use of the slot, so that events of a former session's socket are known as stale.
+    /// Grows with each session and each connection, so that events of a former socket are known as stale.
     var generation: UInt32 = 0
   }
 
@@ -29,6 +29,7 @@ final class LoopCore: @unchecked Sendable {
   private var slots: [Slot] = []
   private var freeSlots: [Int] = []
   private var timers = TimerHeap()
+  private var hasStaleSocket = false
 
   init(logger: Logger) { self.logger = logger }
 
@@ -75,6 +76,7 @@ final class LoopCore: @unchecked Sendable {
         logger.critical("epoll failed; the MQTT loop ends")
         return end()
       }
+      if hasStaleSocket { forgetStaleSockets() }
       // From here on to the next look at `dirty` nobody needs to write the eventfd.
       shared.withLock { $0.isAwake = true }
     }
@@ -82,7 +84,16 @@ final class LoopCore: @unchecked Sendable {
 
   private func handle(_ token: UInt64, _ readiness: Readiness) {
     if token == Poller.wakeToken { return poller.wakeUp.clear() }
-    session(of: token)?.socketReady(readiness)
+    if let session = session(of: token) { return session.socketReady(readiness) }
+    hasStaleSocket = true
+  }
+
+  /// A socket that was closed is still watched: a child process inherited it in the moment between its making and
+  /// its close-on-exec. It can no longer be named to epoll and would wake the loop for ever, so epoll is made anew.
+  private func forgetStaleSockets() {
+    hasStaleSocket = false
+    guard poller.reset() else { return }
+    for slot in slots { slot.session?.watchAgain() }
   }
 
   private func session(of token: UInt64) -> SessionCore? {
@@ -132,6 +143,14 @@ final class LoopCore: @unchecked Sendable {
       slots.append(Slot())
     }
     slots[index].session = session
+    slots[index].generation &+= 1
+    return UInt64(slots[index].generation) << 32 | UInt64(index)
+  }
+
+  /// A new token for the same session: events of its former socket, and its former timers, are known as stale.
+  func renew(_ token: UInt64) -> UInt64 {
+    let index = Int(token & 0xFFFF_FFFF)
+    guard session(of: token) != nil else { return token }
     slots[index].generation &+= 1
     return UInt64(slots[index].generation) << 32 | UInt64(index)
   }

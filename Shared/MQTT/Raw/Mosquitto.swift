@@ -192,6 +192,9 @@ final class Mosquitto {
     _ = send(descriptor, packet, 2, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
   }
 
+  /// Ends the connection under the library, even if a child process has inherited the socket.
+  func shutDown() { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+
   private func outcome(_ code: Int32) -> String? {
     if isOpen { return nil }
     return code == MOSQ_ERR_SUCCESS.rawValue ? "closed" : libraryText(code)

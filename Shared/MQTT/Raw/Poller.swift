@@ -15,8 +15,8 @@ final class Poller: Sendable {
   static let wakeToken = UInt64.max
 
   let wakeUp = WakeUp()
-  private let epoll: Int32
-  // Only `wait` touches the buffer, and only the loop's thread calls `wait`.
+  // Everything but `wakeUp` is used by the loop's thread only: it alone calls the methods below.
+  private nonisolated(unsafe) var epoll: Int32
   private nonisolated(unsafe) let events: UnsafeMutablePointer<epoll_event>
 
   init() {
@@ -28,6 +28,17 @@ final class Poller: Sendable {
   deinit {
     if epoll >= 0 { close(epoll) }
     events.deallocate()
+  }
+
+  /// Begins anew with nothing watched but the wake-up; `false` when the system has no descriptor left (then the old
+  /// one goes on).
+  func reset() -> Bool {
+    let fresh = epoll_create1(Int32(EPOLL_CLOEXEC))
+    guard fresh >= 0 else { return false }
+    close(epoll)
+    epoll = fresh
+    _ = martlet_epoll_set(epoll, EPOLL_CTL_ADD, wakeUp.descriptor, EPOLLIN.rawValue, Self.wakeToken)
+    return true
   }
 
   /// Whether the system had descriptors for it.

@@ -51,11 +51,21 @@ extension SessionCore {
   }
 
   private func adopt(_ handle: Mosquitto) {
-    guard let token else { return }
+    guard let former = token, let deadline else { return }
+    let token = loop.renew(former)
+    self.token = token
+    heapDeadline = nil
+    setDeadline(deadline)
     self.handle = handle
     watched = handle.descriptor
     watchesWritable = true
     if !loop.watch(watched, token: token, writable: true) { lost(.connectFailed("epoll took no more")) }
+  }
+
+  /// The loop watches nothing any more.
+  func watchAgain() {
+    guard let token, let handle, handle.isOpen else { return }
+    _ = loop.watch(watched, token: token, writable: watchesWritable)
   }
 
   /// The connection is gone or never came: everyone who waits is told, and the next attempt is set, unless the owner
@@ -97,7 +107,10 @@ extension SessionCore {
   }
 
   private func closeHandle() {
-    if let handle, handle.isOpen { loop.unwatch(handle.descriptor) }
+    if let handle, handle.isOpen {
+      loop.unwatch(handle.descriptor)
+      handle.shutDown()
+    }
     handle = nil
     watched = -1
   }

@@ -49,6 +49,7 @@ final class UplinkCore: @unchecked Sendable {
   var progressed = false
   var attempt = 0
   var connectedAt: UInt64 = 0
+  var upDeadline: UInt64 = 0
   var left = false
   var barrier = Barrier()
 
@@ -107,12 +108,17 @@ final class UplinkCore: @unchecked Sendable {
         lastTold = nil
         if monotonicNanoseconds() - connectedAt >= Self.settledAfter { attempt = 0 }
       }
-      connection = nil
+      drop()
       tell(brokerReason ?? failure)
       waitForNextAttempt()
     }
-    connection = nil
+    drop()
     ended()
+  }
+
+  private func drop() {
+    connection?.shutDown()
+    connection = nil
   }
 
   /// Leaving needs a connection, for as long as it may take; stopping does not.

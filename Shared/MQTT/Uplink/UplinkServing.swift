@@ -23,7 +23,7 @@ extension UplinkCore {
   }
 
   private func serve(_ connection: Mosquitto) -> MQTTDisconnectReason? {
-    let connectDeadline = monotonicNanoseconds() + configuration.connectTimeout.nanoseconds
+    upDeadline = monotonicNanoseconds() + configuration.connectTimeout.nanoseconds
     var nextTick = monotonicNanoseconds() + 1_000_000_000
     while true {
       if let ending, let finished = finish(ending, connection) { return finished }
@@ -36,7 +36,7 @@ extension UplinkCore {
       let later = monotonicNanoseconds()
       if later >= nextTick {
         nextTick = later + 1_000_000_000
-        if !isUp.load(ordering: .relaxed), later >= connectDeadline { return .timedOut }
+        if !isUp.load(ordering: .relaxed), later >= upDeadline { return .timedOut }
         if connection.tick() != nil { return .timedOut }
         if let failure = flush(connection) { return failure }
       }
@@ -59,14 +59,20 @@ extension UplinkCore {
         return dropBatch(.connectionLost("before the batch was handled"))
       }
       batch.removeAll(keepingCapacity: true)
+      // The answers to the subscriptions may stand behind the messages.
+      upDeadline = monotonicNanoseconds() + configuration.connectTimeout.nanoseconds
     }
     return flush(connection)
   }
 
   private func readBatch(_ connection: Mosquitto) -> String? {
+    let wasAccepted = isAccepted
     repeat {
       progressed = false
       if let failure = connection.read() { return failure }
+      // Out with the subscriptions before a batch holds everything back. With TLS the library may have read
+      // messages along with the CONNACK; then they go with the PUBACKs.
+      if isAccepted, !wasAccepted { return nil }
       // With TLS there may be more than the socket shows.
     } while batch.count < maximumBatch
       && (connection.bytesWaiting > 0 || (configuration.tls != nil && progressed))

@@ -29,7 +29,9 @@ public struct Authenticator: Sendable {
 
   private static func key(of request: HTTPRequest) -> String? {
     if let key = request.headers["X-API-Key"] { return key }
-    guard let value = request.headers["Authorization"], value.lowercased().hasPrefix("bearer ") else { return nil }
+    guard let value = request.headers["Authorization"], value.lowercased().hasPrefix("bearer ") else {
+      return nil
+    }
     return String(value.dropFirst("bearer ".count))
   }
 }

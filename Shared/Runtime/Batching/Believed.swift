@@ -15,7 +15,9 @@ public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
   /// - Parameters:
   ///   - time: for how long a value is believed: the most by which it can be out of date.
   ///   - maximum: how many are kept; beyond it all are forgotten.
-  public init(for time: Duration, maximum: Int = 10_000, find: @escaping @Sendable (Key) async throws -> Value?) {
+  public init(
+    for time: Duration, maximum: Int = 10_000, find: @escaping @Sendable (Key) async throws -> Value?
+  ) {
     self.time = time
     self.maximum = maximum
     self.find = find

@@ -57,7 +57,8 @@ public final class BatchConsumer: Service {
   ///   - committed: called after each commit: wakes the outbox relay.
   public init(
     _ configuration: Configuration, service: String, instance: String, kafka: KafkaConfiguration,
-    database: PostgresClient, logger: Logger, metrics: Metrics, committed: @escaping @Sendable () -> Void = {},
+    database: PostgresClient, logger: Logger, metrics: Metrics,
+    committed: @escaping @Sendable () -> Void = {},
     apply: @escaping Apply
   ) throws {
     self.configuration = configuration
@@ -135,7 +136,8 @@ public final class BatchConsumer: Service {
       guard moved.affectedRows == moves.count else { throw LostPartition() }
       let result = try await self.apply(messages, connection)
       if !result.rejected.isEmpty {
-        _ = try await connection.query(Outbox.insert(result.rejected.map { Self.deadLetter($0.message, $0.reason) }))
+        _ = try await connection.query(
+          Outbox.insert(result.rejected.map { Self.deadLetter($0.message, $0.reason) }))
       }
       return result.rejected.map(\.reason)
     }
@@ -171,7 +173,8 @@ public final class BatchConsumer: Service {
   private func note(_ reasons: [String]) {
     setAside.increment(by: reasons.count)
     for reason in reasons {
-      logger.warning("set aside on the dead-letter topic", ["reason": reason, "topic": configuration.topic.rawValue])
+      logger.warning(
+        "set aside on the dead-letter topic", ["reason": reason, "topic": configuration.topic.rawValue])
     }
   }
 

@@ -16,7 +16,9 @@ public struct ConsumerOffsets: Sendable {
   }
 
   /// The stored offsets of these partitions; those that have none yet begin at 0.
-  func load(_ partitions: [KafkaPartition], from database: PostgresClient) async throws -> [KafkaPartition: Int64] {
+  func load(_ partitions: [KafkaPartition], from database: PostgresClient) async throws -> [KafkaPartition:
+    Int64]
+  {
     let topics = partitions.map(\.topic)
     let numbers = partitions.map { Int32($0.partition) }
     let rows = try await database.query(

@@ -1,6 +1,10 @@
 import Dispatch
 import Observability
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// Something that runs for as long as the process: cancelling the task that runs it asks it to finish what is in
 /// hand and return (the shape of swift-service-lifecycle).
 public protocol Service: Sendable {
@@ -27,7 +31,9 @@ public struct ServiceGroup: Sendable {
   /// - Parameters:
   ///   - services: in dependency order: each may use those before it.
   ///   - grace: how long each may take to end; the process is gone within 10 s of SIGTERM (SPEC, section 7).
-  public init(_ services: [(name: String, service: any Service)], logger: Logger, grace: Duration = .seconds(3)) {
+  public init(
+    _ services: [(name: String, service: any Service)], logger: Logger, grace: Duration = .seconds(3)
+  ) {
     self.services = services
     self.logger = logger
     self.grace = grace
@@ -95,7 +101,9 @@ public struct ServiceGroup: Sendable {
     return false
   }
 
-  private static func watchSignals(_ report: @escaping @Sendable (String) -> Void) -> [any DispatchSourceSignal] {
+  private static func watchSignals(_ report: @escaping @Sendable (String) -> Void)
+    -> [any DispatchSourceSignal]
+  {
     // A client that goes away must not end the process.
     signal(SIGPIPE, SIG_IGN)
     return [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")].map { number, name in

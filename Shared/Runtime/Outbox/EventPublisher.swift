@@ -18,7 +18,9 @@ public struct EventEncoder: Sendable {
       KafkaHeader(EventHeader.source, source), KafkaHeader(EventHeader.type, event.type),
       KafkaHeader(EventHeader.time, time.rfc3339), KafkaHeader(EventHeader.contentType, "application/json"),
     ]
-    if let traceparent = event.traceparent { headers.append(KafkaHeader(EventHeader.traceparent, traceparent)) }
+    if let traceparent = event.traceparent {
+      headers.append(KafkaHeader(EventHeader.traceparent, traceparent))
+    }
     return KafkaProducerMessage(
       topic: event.topic.rawValue, key: Array(event.key.utf8), value: event.payload, headers: headers)
   }

@@ -35,7 +35,9 @@ public enum Outbox {
   }
 
   /// Records that Kafka has.
-  static func delete(_ ids: [Int64]) -> PostgresQuery { "DELETE FROM outbox WHERE id = ANY(\(ids)::bigint[])" }
+  static func delete(_ ids: [Int64]) -> PostgresQuery {
+    "DELETE FROM outbox WHERE id = ANY(\(ids)::bigint[])"
+  }
 
   /// How many of these still wait.
   static func waiting(_ ids: [Int64]) -> PostgresQuery {

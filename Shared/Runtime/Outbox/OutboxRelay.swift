@@ -145,7 +145,9 @@ public final class OutboxRelay: Service {
     while !Task.isCancelled {
       await notify.wait(atMost: .seconds(3600))
       try Task.checkCancellation()
-      do { _ = try await database.query("SELECT pg_notify(\(Self.channel), '')") } catch let error as PostgresError {
+      do { _ = try await database.query("SELECT pg_notify(\(Self.channel), '')") } catch let error
+        as PostgresError
+      {
         logger.debug("the relay's holder was not told", ["error": "\(error)"])
       }
       try await Task.sleep(for: .milliseconds(5))

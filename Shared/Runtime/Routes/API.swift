@@ -34,9 +34,15 @@ public struct API: Sendable {
     self.metrics = metrics
   }
 
-  public mutating func get(_ path: String, _ access: Access, _ use: @escaping Handler) { on(.get, path, access, use) }
-  public mutating func post(_ path: String, _ access: Access, _ use: @escaping Handler) { on(.post, path, access, use) }
-  public mutating func put(_ path: String, _ access: Access, _ use: @escaping Handler) { on(.put, path, access, use) }
+  public mutating func get(_ path: String, _ access: Access, _ use: @escaping Handler) {
+    on(.get, path, access, use)
+  }
+  public mutating func post(_ path: String, _ access: Access, _ use: @escaping Handler) {
+    on(.post, path, access, use)
+  }
+  public mutating func put(_ path: String, _ access: Access, _ use: @escaping Handler) {
+    on(.put, path, access, use)
+  }
   public mutating func patch(_ path: String, _ access: Access, _ use: @escaping Handler) {
     on(.patch, path, access, use)
   }
@@ -65,7 +71,9 @@ public struct API: Sendable {
     switch access {
     case .open: break
     case .role(let needed):
-      if principal.role < needed { throw Problem.forbidden("a key with the role \(needed.rawValue) or higher") }
+      if principal.role < needed {
+        throw Problem.forbidden("a key with the role \(needed.rawValue) or higher")
+      }
     case .root: if principal != .root { throw Problem.forbidden("the root key") }
     }
     return principal
@@ -73,7 +81,8 @@ public struct API: Sendable {
 
   /// Answers one request; never throws and never takes the connection down.
   public func respond(to request: HTTPRequest) async -> HTTPResponse {
-    let trace = request.headers["traceparent"].flatMap { TraceContext(traceparent: $0) }?.child() ?? TraceContext()
+    let trace =
+      request.headers["traceparent"].flatMap { TraceContext(traceparent: $0) }?.child() ?? TraceContext()
     let logger = logger.with(["trace": trace.traceId])
     let context = RequestContext(principal: .root, trace: trace, logger: logger)
     var response: HTTPResponse
@@ -86,9 +95,11 @@ public struct API: Sendable {
     }
     response.headers["traceparent"] = trace.traceparent
     if response.status >= 500 {
-      logger.error("answered \(response.status)", ["method": request.method.rawValue, "target": request.target])
+      logger.error(
+        "answered \(response.status)", ["method": request.method.rawValue, "target": request.target])
     } else {
-      logger.debug("answered \(response.status)", ["method": request.method.rawValue, "target": request.target])
+      logger.debug(
+        "answered \(response.status)", ["method": request.method.rawValue, "target": request.target])
     }
     return response
   }

@@ -45,7 +45,9 @@ extension HTTPRequest {
   /// A path parameter that is a record id.
   /// - Throws: 404 for what is no UUID: nothing has such an id.
   public func id(_ name: String, of what: String) throws -> UUID {
-    guard let text = pathParameters[name], let id = UUID(uuidString: text) else { throw Problem.notFound(what) }
+    guard let text = pathParameters[name], let id = UUID(uuidString: text) else {
+      throw Problem.notFound(what)
+    }
     return id
   }
 
@@ -77,7 +79,8 @@ extension HTTPRequest {
   public func int(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws -> Int {
     guard let text = query[name] else { return fallback }
     guard let value = Int(text), range.contains(value) else {
-      throw Problem.badRequest("\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound).")
+      throw Problem.badRequest(
+        "\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound).")
     }
     return value
   }

@@ -55,11 +55,14 @@ public struct SettingsReader {
   }
 
   /// A text that may be absent.
-  public mutating func optional(_ name: String, help: String) -> String? { optional(name, shown: nil, help: help) }
+  public mutating func optional(_ name: String, help: String) -> String? {
+    optional(name, shown: nil, help: help)
+  }
 
   /// A flag that may be given several times; in the environment, separated by commas.
   public mutating func list(_ name: String, help: String) -> [String] {
-    entries.append(Entry(flag: name, variable: Self.variable(name), fallback: nil, help: help + " (repeatable)"))
+    entries.append(
+      Entry(flag: name, variable: Self.variable(name), fallback: nil, help: help + " (repeatable)"))
     if let given = flags.removeValue(forKey: name) { return given }
     return environment[Self.variable(name)]?.split(separator: ",").map(String.init) ?? []
   }
@@ -70,7 +73,8 @@ public struct SettingsReader {
   ) -> Int {
     guard let text = optional(name, shown: "\(fallback)", help: help) else { return fallback }
     guard let value = Int(text), range.contains(value) else {
-      faults.append("--\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound), is \(text)")
+      faults.append(
+        "--\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound), is \(text)")
       return fallback
     }
     return value
@@ -100,7 +104,9 @@ public struct SettingsReader {
     _ name: String, default fallback: E, help: String
   ) -> E where E.RawValue == String {
     let words = E.allCases.map(\.rawValue).joined(separator: ", ")
-    guard let text = optional(name, shown: fallback.rawValue, help: "\(help) (\(words))") else { return fallback }
+    guard let text = optional(name, shown: fallback.rawValue, help: "\(help) (\(words))") else {
+      return fallback
+    }
     guard let value = E(rawValue: text) else {
       faults.append("--\(name) must be one of \(words), is \(text)")
       return fallback

@@ -1,0 +1,104 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Kafka
+
+@Suite struct ProducerTests {
+  @Test func aFailureIsReportedForItsMessageOnly() async throws {
+    let fixture = try await Fixture()
+    let producer = try fixture.producer()
+    var messages = fixture.numbered(0..<5)
+    messages[2].value = [UInt8](repeating: 1, count: 2_000_000)
+    let deliveries = try await producer.send(messages)
+    #expect(deliveries.map { $0.error == nil } == [true, true, false, true, true])
+    #expect(deliveries[2].error?.message.contains("MSG_SIZE_TOO_LARGE") == true)
+    #expect(deliveries[2].error?.isRetryable == false)
+    await producer.shutdown(timeout: .seconds(5))
+  }
+
+  @Test(.enabled(if: KafkaServer.isKafka, "the development broker creates any topic"))
+  func anUnknownTopicIsReportedForItsMessageOnly() async throws {
+    let fixture = try await Fixture()
+    let producer = try fixture.producer(["topic.metadata.propagation.max.ms": "500"])
+    var messages = fixture.numbered(0..<3)
+    // With headers: librdkafka 2.0.2 freed some twice on this path.
+    messages[1] = KafkaProducerMessage(
+      topic: fixture.topic + "-unknown", key: "k".bytes, value: "secret".bytes,
+      headers: [KafkaHeader("a", "b")])
+    let deliveries = try await producer.send(messages)
+    #expect(deliveries.map { $0.error == nil } == [true, false, true])
+    #expect(deliveries[1].error?.isRetryable == true)
+    #expect(deliveries[1].error?.description.contains("secret") == false)
+    // The second time librdkafka knows at once, and refuses while producing.
+    let again = try await producer.send(messages)
+    #expect(again.map { $0.error == nil } == [true, false, true])
+    await producer.shutdown(timeout: .seconds(5))
+  }
+
+  @Test func aFullQueueIsWaitedFor() async throws {
+    let fixture = try await Fixture()
+    let producer = try fixture.producer(["queue.buffering.max.messages": "10"])
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for start in stride(from: 0, to: 2000, by: 500) {
+        group.addTask { try await fixture.deliver(fixture.numbered(start..<start + 500), by: producer) }
+      }
+      try await group.waitForAll()
+    }
+    let consumer = try fixture.consumer()
+    #expect(try await fixture.read(2000, from: consumer).map(\.number).sorted() == Array(0..<2000))
+    await consumer.close(timeout: .seconds(5))
+    await producer.shutdown(timeout: .seconds(5))
+  }
+
+  @Test func afterAFatalErrorTheProducerGoesOn() async throws {
+    let fixture = try await Fixture()
+    let core = try ProducerCore(fixture.configuration(), fixture.logger)
+    try core.start()
+    #expect(try await core.send(fixture.numbered(0..<10)).allSatisfy { $0.error == nil })
+    for _ in 0..<3 {
+      async let during = core.send(fixture.numbered(0..<200))
+      core.raiseFatal()
+      for delivery in try await during {
+        if let error = delivery.error { #expect(error.isRetryable) }
+      }
+      #expect(try await core.send(fixture.numbered(0..<200)).allSatisfy { $0.error == nil })
+    }
+    #expect(fixture.log.lines.contains { $0.contains("made anew") })
+    core.stop(within: .seconds(5))
+    await core.ended.wait(.seconds(10))
+  }
+
+  @Test func shutdownIsBoundedAndReportsTheRest() async throws {
+    let fixture = try await Fixture(create: false)
+    // Nobody listens there.
+    let configuration = KafkaConfiguration(bootstrapServers: "127.0.0.1:\(try freePort())", clientId: "tests")
+    let producer = try KafkaProducer(configuration: configuration, logger: fixture.logger)
+    async let sending = producer.send(fixture.numbered(0..<100))
+    try await Task.sleep(for: .milliseconds(200))
+    let start = ContinuousClock.now
+    await producer.shutdown(timeout: .milliseconds(300))
+    #expect(.now - start < .seconds(10))
+    let deliveries = try await sending
+    #expect(deliveries.count == 100)
+    #expect(deliveries.allSatisfy { $0.error?.isRetryable == true })
+    await #expect(throws: KafkaError.self) { try await producer.send(fixture.numbered(0..<1)) }
+  }
+
+  @Test func aRefusedSettingIsNamedWithoutItsValue() throws {
+    let configuration = KafkaConfiguration(
+      bootstrapServers: "127.0.0.1:1", clientId: "tests", extra: ["security.protocol": "secret"])
+    let error = #expect(throws: KafkaError.self) {
+      try KafkaProducer(configuration: configuration, logger: .init(label: "test"))
+    }
+    #expect(error?.message.contains("security.protocol") == true)
+    #expect(error?.message.contains("secret") == false)
+  }
+
+  @Test func noSendWithoutMessages() async throws {
+    let fixture = try await Fixture(create: false)
+    let producer = try fixture.producer()
+    #expect(try await producer.send([]).isEmpty)
+    await producer.shutdown(timeout: .seconds(1))
+  }
+}
