@@ -4,8 +4,11 @@ import HTTP
 import Runtime
 import Wire
 
-extension ConfigRoutes {
-  @Sendable func createArtefact(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+/// `/api/v1/config-artefacts`
+struct ArtefactRoutes: Sendable {
+  let service: ConfigService
+
+  func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let draft = try request.decode { body in
       ConfigService.ArtefactDraft(
         slot: body.required("slot", .slot), profile: body.required("profile", .profile),
@@ -18,29 +21,29 @@ extension ConfigRoutes {
     return response
   }
 
-  @Sendable func listArtefacts(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+  func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let filter = ArtefactStore.Filter(
       organisation: try context.scope(request), slot: request.query["slot"],
       profileId: try request.optionalID("profileId"))
     return try await request.page(id: \.id) { page in try await service.artefacts(filter, page) } json: { $0.json }
   }
 
-  @Sendable func getArtefact(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    let (artefact, content) = try await artefact(request, context)
+  func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let (artefact, content) = try await find(request, context)
     return .json(try artefact.json(content: content))
   }
 
-  @Sendable func getContent(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    let (artefact, content) = try await artefact(request, context)
+  func content(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let (artefact, content) = try await find(request, context)
     return HTTPResponse(headers: ["Content-Type": artefact.contentType], body: .bytes(content))
   }
 
-  @Sendable func deleteArtefact(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+  func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     try await service.deleteArtefact(request.id("id", of: "artefact"), in: context.scope(request))
     return HTTPResponse(status: 204)
   }
 
-  private func artefact(
+  private func find(
     _ request: HTTPRequest, _ context: RequestContext
   ) async throws -> (Artefact, content: [UInt8]) {
     try await service.artefact(request.id("id", of: "artefact"), in: context.scope(request))

@@ -4,8 +4,11 @@ import HTTP
 import Runtime
 import Wire
 
-extension ConfigRoutes {
-  @Sendable func putBinding(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+/// `/api/v1/desired-state-bindings`
+struct BindingRoutes: Sendable {
+  let service: ConfigService
+
+  func put(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let binding = try request.decode { body in
       ConfigService.BindingRequest(
         target: body.required("target", .deviceTarget), slot: body.required("slot", .slot),
@@ -17,22 +20,24 @@ extension ConfigRoutes {
     return response(view, status: isNew ? 201 : 200)
   }
 
-  @Sendable func listBindings(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+  func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     var filter = BindingStore.Filter(
       organisation: try context.scope(request), slot: request.query["slot"],
       artefactId: try request.optionalID("artefactId"))
-    filter.targetType = try request.optionalWord("targetType")
+    filter.targetType = try request.optionalWord("targetType", of: TargetType.self)
     filter.targetId = try request.optionalID("targetId")
-    return try await request.page(id: \.binding.id) { page in
+    return try await request.page(id: \.binding.id) { [filter] page in
       try await service.bindings(filter, page)
-    } json: { $0.json }
+    } json: {
+      $0.json
+    }
   }
 
-  @Sendable func getBinding(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+  func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     response(try await service.binding(request.id("id", of: "binding"), in: context.scope(request)))
   }
 
-  @Sendable func deleteBinding(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+  func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     try await service.unbind(
       request.id("id", of: "binding"), if: Precondition(request), in: context.scope(request), by: .init(context))
     return HTTPResponse(status: 204)

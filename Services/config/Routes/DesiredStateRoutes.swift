@@ -1,8 +1,11 @@
 import HTTP
 import Runtime
 
-extension ConfigRoutes {
-  @Sendable func getDesiredState(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+/// `/api/v1/devices/{deviceId}/desired-state`
+struct DesiredStateRoutes: Sendable {
+  let service: ConfigService
+
+  func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let reference = request.parameter("deviceId")
     return .json(try await service.desiredState(reference, in: context.scope(request)).json)
   }

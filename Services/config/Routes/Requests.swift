@@ -28,7 +28,8 @@ extension JSONShape where Value == Profile {
 extension HTTPRequest {
   /// One of the words of an enumeration.
   /// - Throws: 400 for another.
-  func optionalWord<E: RawRepresentable & CaseIterable>(_ name: String) throws -> E? where E.RawValue == String {
+  func optionalWord<E: RawRepresentable & CaseIterable>(_ name: String, of words: E.Type) throws -> E?
+  where E.RawValue == String {
     guard let text = query[name] else { return nil }
     guard let value = E(rawValue: text) else {
       throw Problem.badRequest("\(name) must be one of \(E.allCases.map(\.rawValue).joined(separator: ", ")).")
@@ -38,14 +39,12 @@ extension HTTPRequest {
 
   /// Answers the page that `limit` and `cursor` ask for, of a list in the order of ids.
   func page<Item>(
-    id: (Item) -> UUID, of list: (Keyset) async throws -> [Item], json: (Item) -> JSON
+    id: (Item) -> UUID, list: (Keyset) async throws -> [Item], json: (Item) -> JSON
   ) async throws -> HTTPResponse {
     let limit = try int("limit", default: 100, in: 1...1000)
-    var after: UUID?
-    if let cursor = query["cursor"] {
-      let values = try Cursor(cursor, count: 1).values
-      guard let id = UUID(uuidString: values[0]) else { throw Cursor.unknown }
-      after = id
+    let after = try query["cursor"].map { text in
+      guard let id = UUID(uuidString: try Cursor(text, count: 1).values[0]) else { throw Cursor.unknown }
+      return id
     }
     // One more than asked for tells whether there is a next page.
     let found = try await list(Keyset(after: after, limit: limit + 1))

@@ -20,7 +20,7 @@ struct ArtefactStore: Sendable {
   func create(
     organisation: UUID, slot: String, profile: Profile, content: [UInt8], sha256: String, contentType: String,
     at now: Date, by author: String
-  ) async throws -> Artefact? {
+  ) async throws -> Artefact {
     let rows = try await database.query(
       """
       WITH counted AS (
@@ -38,17 +38,18 @@ struct ArtefactStore: Sendable {
       FROM counted
       RETURNING \(unescaped: Self.columns)
       """)
-    return try rows.first.map(Self.artefact)
+    return try Self.artefact(rows[0])
   }
 
+  /// An artefact and its canonical bytes.
   /// - Parameter organisation: nil for any.
-  func find(_ id: UUID, in organisation: UUID?) async throws -> Artefact? {
+  func find(_ id: UUID, in organisation: UUID?) async throws -> (Artefact, content: [UInt8])? {
     try await database.query(
       """
-      SELECT \(unescaped: Self.columns) FROM artefact
+      SELECT \(unescaped: Self.columns), content FROM artefact
       WHERE id = \(id) AND (\(organisation)::uuid IS NULL OR organisation_id = \(organisation))
       """
-    ).first.map(Self.artefact)
+    ).first.map { (try Self.artefact($0), Array(try $0["content"].decode(String.self).utf8)) }
   }
 
   /// The same inside a transaction, and it cannot be deleted before that ends.
@@ -98,12 +99,12 @@ struct ArtefactStore: Sendable {
     "id, organisation_id, slot, profile_type, profile_id, version, sha256, size, content_type, created_at, created_by"
 
   private static func artefact(_ row: PostgresRow) throws -> Artefact {
-    let (id, organisation, slot, type, profile, version, sha256, size, contentType, createdAt, createdBy) =
-      try row.decode(
-        (UUID, UUID, String, Profile.Kind, UUID, Int, String, Int, String, Date, String).self)
+    func value<T: PostgresDecodable>(_ column: String) throws -> T { try row[column].decode(T.self) }
     return Artefact(
-      id: id, organisationId: organisation, slot: slot, profile: Profile(type: type, id: profile), version: version,
-      sha256: sha256, size: size, contentType: contentType, createdAt: createdAt, createdBy: createdBy)
+      id: try value("id"), organisationId: try value("organisation_id"), slot: try value("slot"),
+      profile: Profile(type: try value("profile_type"), id: try value("profile_id")), version: try value("version"),
+      sha256: try value("sha256"), size: try value("size"), contentType: try value("content_type"),
+      createdAt: try value("created_at"), createdBy: try value("created_by"))
   }
 }
 

@@ -127,4 +127,4 @@ struct BindingStore: Sendable {
 }
 
 extension TargetType: PostgresCodable {}
-extension ReportedSlot.Status: @retroactive PostgresCodable {}
+extension ReportedSlot.Status: PostgresCodable {}

@@ -18,8 +18,7 @@ public struct ConfigSettings: Sendable {
   }
 }
 
-/// The config service, put together.
-public enum ConfigProgram {
+extension ConfigService {
   static let migrations = [
     (set: "directory", migrations: DirectoryTables.migrations),
     (
@@ -31,20 +30,21 @@ public enum ConfigProgram {
     ),
   ]
 
-  /// Runs until SIGTERM.
+  /// Builds the service and runs it until SIGTERM.
   public static func run(_ settings: ConfigSettings) async throws {
     let runtime = try ServiceRuntime(service: "config", settings: settings.common)
-    let (directory, directoryConsumer) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
+    let (directory, entities) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
     let service = ConfigService(runtime, directory: directory)
-    let uplink = try runtime.consumer(UplinkReader.configuration, apply: UplinkReader(service: service).apply)
+    let inbox = UplinkInbox(service: service)
+    let uplinks = try runtime.consumer(UplinkInbox.configuration) { try await inbox.apply($0, $1) }
     var api = API(
       authenticator: Authenticator(rootKey: settings.rootKey, store: directory), logger: runtime.logger,
       metrics: runtime.metrics)
-    ConfigRoutes(service: service).add(to: &api)
+    api.config(service)
     let sweeper = DocumentSweeper(service: service, logger: runtime.logger.labelled("document-sweeper"))
     try await runtime.run(
       migrations: migrations,
-      services: [("directory", directoryConsumer), ("uplink", uplink), ("document-sweeper", sweeper)],
+      services: [("directory", entities), ("uplink", uplinks), ("document-sweeper", sweeper)],
       api: api, openAPI: PackageResources.openapi_yaml)
   }
 }

@@ -6,7 +6,7 @@ import Wire
 
 /// Reads `martlet.device.uplink`: reports, and the broker's confirmations of documents. Everything else there passes
 /// by unread, thousands a second of it: the type header is all that is looked at.
-struct UplinkReader: Sendable {
+struct UplinkInbox: Sendable {
   let service: ConfigService
 
   /// How it is consumed. A pause lets a busy topic gather, so that what is passed over costs few transactions.
@@ -43,8 +43,7 @@ struct UplinkReader: Sendable {
     default: return nil
     }
     return DeviceNews(
-      deviceId: String(decoding: message.key ?? [], as: UTF8.self),
-      at: Date(timeIntervalSince1970: Double(message.timestamp) / 1000),
+      deviceId: String(decoding: message.key ?? [], as: UTF8.self), at: message.eventTime,
       traceparent: message.header(EventHeader.traceparent), what: what)
   }
 }
