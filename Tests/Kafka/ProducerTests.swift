@@ -62,7 +62,7 @@ import Testing
       for delivery in try await during {
         if let error = delivery.error { #expect(error.isRetryable) }
       }
-      #expect(try await core.send(fixture.numbered(0..<200)).allSatisfy { $0.error == nil })
+      #expect(try await core.send(fixture.numbered(0..<200)).compactMap(\.error).prefix(3).isEmpty)
     }
     #expect(fixture.log.lines.contains { $0.contains("made anew") })
     core.stop(within: .seconds(5))
