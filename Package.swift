@@ -81,11 +81,22 @@ let package = Package(
     shared("Directory", ["Wire", "Observability", "Runtime", "Kafka", "Postgres"]),
 
     tool("devkafka", ["CRdKafka"]),
-    tool("martlet", ["Wire", "Observability", "MQTT", "Runtime"]),
+    .target(
+      name: "Simulator", dependencies: ["Wire", "Observability", "MQTT", "Runtime", "Crypto"],
+      path: "Tools/martlet/Simulator", swiftSettings: strict),
+    .executableTarget(
+      name: "martlet", dependencies: ["Wire", "Observability", "Runtime", "Kafka", "Simulator"],
+      path: "Tools/martlet", exclude: ["Simulator"], swiftSettings: strict),
     tool("bench", ["Wire", "Observability", "HTTP", "Kafka", "Runtime"]),
 
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
     tests("Wire", ["Wire"]),
+    tests(
+      "Commands",
+      [
+        "CommandsDomain", "CommandsService", "Directory", "Runtime", "HTTP", "Kafka", "Postgres", "Wire",
+        "Observability",
+      ]),
     tests("Crypto", ["Crypto"]),
     tests("HTTP", ["HTTP", "Observability"]),
     tests("Kafka", ["Kafka", "Observability"]),

@@ -4,8 +4,11 @@ public struct PostgresRows: RandomAccessCollection, Sendable {
 
   init(_ result: RawResult?) { self.result = result }
 
+  /// Zero.
   public var startIndex: Int { 0 }
+  /// The number of rows.
   public var endIndex: Int { result?.rowCount ?? 0 }
+  /// A row by its number.
   public subscript(index: Int) -> PostgresRow {
     precondition(indices.contains(index), "no such row")
     return PostgresRow(result, index)

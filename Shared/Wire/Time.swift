@@ -5,7 +5,8 @@ extension Date {
   ///
   /// By arithmetic (Howard Hinnant's civil-from-days): a dozen of these are written for each command.
   public var rfc3339: String {
-    let milliseconds = Int64((timeIntervalSince1970 * 1000).rounded(.down))
+    // A millisecond that came from text is not exact as a Double: half a microsecond of tolerance.
+    let milliseconds = Int64((timeIntervalSince1970 * 1000 + 0.0005).rounded(.down))
     let (days, ofDay) = milliseconds.quotientAndRemainder(dividingFloor: 86_400_000)
     let z = days + 719_468
     let (era, dayOfEra) = z.quotientAndRemainder(dividingFloor: 146_097)
@@ -35,21 +36,87 @@ extension Date {
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// Reads a time of RFC 3339 with any offset and any number of fraction digits.
+  /// Reads a time of RFC 3339 with any offset and any number of fraction digits; nil for anything else, also for
+  /// the 30th of February. (Foundation's parser rolls such days over.)
   public init?(rfc3339 text: String) {
-    // `…Z` with or without a fraction, or with a numeric offset.
-    for style in [Date.ISO8601FormatStyle(includingFractionalSeconds: true), Date.ISO8601FormatStyle()] {
-      if let date = try? style.parse(text) {
-        self = date
-        return
-      }
+    var reader = TimeReader(rest: Array(text.utf8)[...])
+    guard let year = reader.number(4), reader.take("-"), let month = reader.number(2), reader.take("-"),
+      let day = reader.number(2), reader.take("T") || reader.take("t"), let hour = reader.number(2),
+      reader.take(":"),
+      let minute = reader.number(2), reader.take(":"), let second = reader.number(2),
+      let fraction = reader.fraction(),
+      let offset = reader.offset(), reader.rest.isEmpty
+    else { return nil }
+    guard (1...12).contains(month), (1...Self.days(in: month, of: year)).contains(day), hour < 24,
+      minute < 60,
+      second < 60
+    else { return nil }
+    let shifted = month <= 2 ? year - 1 : year
+    let era = shifted / 400
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+    self.init(
+      timeIntervalSince1970: Double(days * 86_400 + hour * 3600 + minute * 60 + second - offset) + fraction)
+  }
+
+  private static func days(in month: Int, of year: Int) -> Int {
+    switch month {
+    case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+    case 4, 6, 9, 11: 30
+    default: 31
     }
-    return nil
   }
 
   /// The same time without what is finer than a millisecond: what a reader of the API gets back.
   public var wholeMilliseconds: Date {
-    Date(timeIntervalSince1970: (timeIntervalSince1970 * 1000).rounded(.down) / 1000)
+    Date(timeIntervalSince1970: (timeIntervalSince1970 * 1000 + 0.0005).rounded(.down) / 1000)
+  }
+}
+
+/// The pieces of a time's text.
+private struct TimeReader {
+  var rest: ArraySlice<UInt8>
+
+  mutating func take(_ mark: Character) -> Bool {
+    guard let first = rest.first, first == mark.asciiValue else { return false }
+    rest.removeFirst()
+    return true
+  }
+
+  mutating func number(_ digits: Int) -> Int? {
+    guard rest.count >= digits else { return nil }
+    let taken = rest.prefix(digits)
+    rest.removeFirst(digits)
+    return taken.reduce(0) { number, byte in
+      guard let number, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+      return number * 10 + Int(byte - UInt8(ascii: "0"))
+    }
+  }
+
+  /// Zero if there is none; nil for a point without digits.
+  mutating func fraction() -> Double? {
+    guard take(".") else { return 0 }
+    var value = 0.0
+    var scale = 0.1
+    var digits = 0
+    while let byte = rest.first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+      value += Double(byte - UInt8(ascii: "0")) * scale
+      scale /= 10
+      digits += 1
+      rest.removeFirst()
+    }
+    return digits > 0 ? value : nil
+  }
+
+  /// Seconds east of UTC.
+  mutating func offset() -> Int? {
+    if take("Z") || take("z") { return 0 }
+    let east = take("+")
+    guard east || take("-"), let hours = number(2), take(":"), let minutes = number(2), hours < 24,
+      minutes < 60
+    else { return nil }
+    return (hours * 3600 + minutes * 60) * (east ? 1 : -1)
   }
 }
 

@@ -29,3 +29,32 @@ func withClient<T>(
 
 /// A logger whose lines nobody reads.
 let quiet = Logger(label: "test", level: .critical)
+
+/// The `PostgresError` that `body` throws; nil if it throws none.
+func fault<T>(_ body: () async throws -> T) async -> PostgresError? {
+  do {
+    _ = try await body()
+    return nil
+  } catch {
+    return error as? PostgresError
+  }
+}
+
+extension PostgresClient {
+  /// The one cell of the first row.
+  func one<T: PostgresDecodable>(_ query: PostgresQuery, _ type: T.Type) async throws -> T? {
+    try await self.query(query).decode(type).first
+  }
+
+  /// The one column of all rows.
+  func all<T: PostgresDecodable>(_ query: PostgresQuery, _ type: T.Type) async throws -> [T] {
+    try await self.query(query).decode(type)
+  }
+}
+
+extension PostgresConnection {
+  /// The one cell of the first row.
+  func one<T: PostgresDecodable>(_ query: PostgresQuery, _ type: T.Type) async throws -> T? {
+    try await self.query(query).decode(type).first
+  }
+}

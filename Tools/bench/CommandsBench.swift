@@ -17,11 +17,14 @@ struct BenchSettings: Sendable {
 
   init(_ settings: inout SettingsReader) {
     url = settings.string("url", help: "The edge's address.")
-    kafka = settings.string("kafka-bootstrap", help: "Kafka's address: SUCCESS is seen on martlet.commands.events.")
-    folder = settings.string("folder", default: ".run/bench", help: "Where `prepare` left devices.txt and key.txt.")
+    kafka = settings.string(
+      "kafka-bootstrap", help: "Kafka's address: SUCCESS is seen on martlet.commands.events.")
+    folder = settings.string(
+      "folder", default: ".run/bench", help: "Where `prepare` left devices.txt and key.txt.")
     runFolder = settings.string("run", default: ".run", help: "Where the pid files are.")
     seconds = settings.int("seconds", default: 20, in: 1...3600, help: "How long each part measures.")
-    inFlight = settings.int("in-flight", default: 256, in: 1...4096, help: "Commands under way in the closed loop.")
+    inFlight = settings.int(
+      "in-flight", default: 256, in: 1...4096, help: "Commands under way in the closed loop.")
     rate = settings.int("rate", default: 200, in: 1...100_000, help: "Commands a second in the open loop.")
   }
 }
@@ -38,7 +41,8 @@ struct CommandsBench: Sendable {
     let devices = try lines(settings.folder + "/devices.txt")
     let key = try lines(settings.folder + "/key.txt")[0]
     let client = HTTPClient(
-      configuration: HTTPClientConfiguration(maximumConnectionsPerHost: 128, timeout: .seconds(30)), logger: logger)
+      configuration: HTTPClientConfiguration(maximumConnectionsPerHost: 128, timeout: .seconds(30)),
+      logger: logger)
     let watcher = try await SuccessWatcher(kafka: settings.kafka, logger: logger)
     let watching = Task { try await watcher.run() }
     defer { watching.cancel() }
@@ -59,7 +63,8 @@ struct CommandsBench: Sendable {
   }
 
   private static func lines(_ path: String) throws -> [String] {
-    String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self).split(separator: "\n").map(String.init)
+    String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self).split(separator: "\n").map(
+      String.init)
   }
 
   /// Each of `inFlight` callers sends its next command when its last one has reached SUCCESS.
@@ -88,7 +93,8 @@ struct CommandsBench: Sendable {
     let start = ContinuousClock.now
     let latencies = try await withThrowingTaskGroup(of: Duration.self) { group in
       for number in 0..<(settings.rate * seconds) {
-        try await Task.sleep(until: start + .microseconds(number * 1_000_000 / settings.rate), clock: .continuous)
+        try await Task.sleep(
+          until: start + .microseconds(number * 1_000_000 / settings.rate), clock: .continuous)
         group.addTask { try await lifecycle(devices[number % devices.count]) }
       }
       return try await group.reduce(into: []) { $0.append($1) }

@@ -34,7 +34,8 @@ enum Fleet {
     let board = try await admin.post(
       "/board",
       [
-        "name": "Bench board", "description": "", "soc": .string("bench-\(run)"), "organisationId": organisationId,
+        "name": "Bench board", "description": "", "soc": .string("bench-\(run)"),
+        "organisationId": organisationId,
         "public": false, "metadataFields": [],
       ])
     let boardId = board["id"] ?? .null
@@ -56,7 +57,8 @@ enum Fleet {
       return ids
     }
     try FileManager.default.createDirectory(atPath: settings.folder, withIntermediateDirectories: true)
-    try Data((ids.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: settings.folder + "/devices.txt"))
+    try Data((ids.joined(separator: "\n") + "\n").utf8).write(
+      to: URL(filePath: settings.folder + "/devices.txt"))
     try Data((admin.key + "\n").utf8).write(to: URL(filePath: settings.folder + "/key.txt"))
     Program.print("made \(ids.count) devices")
     await client.shutdown()
@@ -73,7 +75,8 @@ struct Caller: Sendable {
   /// - Throws: `Refused` unless it is a 2xx.
   func post(_ path: String, _ body: JSON) async throws -> JSON {
     let answer = try await client.execute(
-      .post, url: url + path, headers: ["X-API-Key": key, "Content-Type": "application/json"], body: body.bytes)
+      .post, url: url + path, headers: ["X-API-Key": key, "Content-Type": "application/json"],
+      body: body.bytes)
     guard (200..<300).contains(answer.status) else {
       throw Refused(path: path, status: answer.status, body: String(decoding: answer.body, as: UTF8.self))
     }

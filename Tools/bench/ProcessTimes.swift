@@ -9,7 +9,8 @@ struct ProcessTimes {
     var parents: [Int: Int] = [:]
     var ticks: [Int: Double] = [:]
     for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
-      guard let pid = Int(name), let stat = text("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { continue }
+      guard let pid = Int(name), let stat = text("/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")")
+      else { continue }
       let fields = stat[stat.index(end, offsetBy: 2)...].split(separator: " ")
       guard fields.count > 14, let parent = Int(fields[1]) else { continue }
       parents[pid] = parent
@@ -17,7 +18,8 @@ struct ProcessTimes {
       ticks[pid] = fields[11...14].compactMap { Double($0) }.reduce(0, +)
     }
     var seconds: [String: Double] = [:]
-    for file in (try? FileManager.default.contentsOfDirectory(atPath: runFolder)) ?? [] where file.hasSuffix(".pid") {
+    for file in (try? FileManager.default.contentsOfDirectory(atPath: runFolder)) ?? []
+    where file.hasSuffix(".pid") {
       guard let pid = text(runFolder + "/" + file).flatMap({ Int($0.filter(\.isNumber)) }) else { continue }
       let family = ticks.keys.filter { isDescendant($0, of: pid, parents) }
       seconds[String(file.dropLast(4))] = family.reduce(0) { $0 + (ticks[$1] ?? 0) } / 100
@@ -54,6 +56,10 @@ struct ProcessTimes {
 }
 
 extension String {
-  fileprivate func padding(_ width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
-  fileprivate func leftPadding(_ width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
+  fileprivate func padding(_ width: Int) -> String {
+    self + String(repeating: " ", count: max(0, width - count))
+  }
+  fileprivate func leftPadding(_ width: Int) -> String {
+    String(repeating: " ", count: max(0, width - count)) + self
+  }
 }

@@ -6,7 +6,8 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.first {
 case "prepare":
   await Program.run(
-    "martlet-bench prepare", about: "Makes an organisation, a key, a board and devices, and writes their ids.",
+    "martlet-bench prepare",
+    about: "Makes an organisation, a key, a board and devices, and writes their ids.",
     arguments: Array(arguments.dropFirst()), settings: { FleetSettings(&$0) }, body: Fleet.prepare)
 case "commands":
   await Program.run(

@@ -3,17 +3,27 @@ import CRdKafka
 extension AdminHandle {
   /// Creates topics; those that exist are left as they are.
   func createTopics(_ topics: [KafkaNewTopic], _ timeout: Duration) throws {
+    // Asked first: a service that starts again needs no controller.
+    let existing = try metadata(nil, timeout)
+    let missing = topics.filter { existing[$0.name] == nil }
+    guard !missing.isEmpty else { return }
+    if isMockCluster(timeout) {
+      // It has no controller; asking for a topic creates it.
+      for topic in missing { _ = try metadata(topic.name, timeout) }
+      return
+    }
     var wanted: [OpaquePointer?] = []
     defer { for topic in wanted { rd_kafka_NewTopic_destroy(topic) } }
-    for topic in topics { wanted.append(try Self.newTopic(topic)) }
-    do {
-      try ask(
-        RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout,
-        { rd_kafka_CreateTopics(raw.pointer, &wanted, wanted.count, $0, $1) }, read: Self.check)
-    } catch let error as KafkaError where error.code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE.rawValue {
-      // librdkafka's mock cluster: asking for a topic creates it.
-      for topic in topics { _ = try metadata(topic.name, timeout) }
-    }
+    for topic in missing { wanted.append(try Self.newTopic(topic)) }
+    try ask(
+      RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout,
+      { rd_kafka_CreateTopics(raw.pointer, &wanted, wanted.count, $0, $1) }, read: Self.check)
+  }
+
+  private func isMockCluster(_ timeout: Duration) -> Bool {
+    guard let id = rd_kafka_clusterid(raw.pointer, timeout.milliseconds()) else { return false }
+    defer { rd_kafka_mem_free(raw.pointer, id) }
+    return String(cString: id).hasPrefix("mockCluster")
   }
 
   private static func newTopic(_ topic: KafkaNewTopic) throws -> OpaquePointer {

@@ -80,7 +80,8 @@ final class ProducerHandle: @unchecked Sendable {
           return RD_KAFKA_RESP_ERR_NO_ERROR
         }
         defer { rd_kafka_error_destroy(error) }
-        return rd_kafka_error_code(error)
+        // It carries the code of what made it fatal, not that it is.
+        return rd_kafka_error_is_fatal(error) != 0 ? RD_KAFKA_RESP_ERR__FATAL : rd_kafka_error_code(error)
       }
     }
     // librdkafka owns the headers of a message that it took, we those of one that it refused.

@@ -29,7 +29,7 @@ struct Exchange {
   mutating func sent(_ step: Step) { steps.append(step) }
 
   /// A result has come. Gives what became known by it.
-  mutating func received(_ result: RawResult) -> Event? {
+  mutating func received(_ result: RawResult) throws -> Event? {
     last = result
     switch result.status {
     case .pipelineEnd:
@@ -38,7 +38,8 @@ struct Exchange {
     case .failed:
       if failure == nil { failure = result.error }
     case .foreign:
-      failure = PostgresError(.usage, "COPY is not supported")
+      // libpq gives this result again and again: only the end of the connection leads out of it.
+      throw PostgresError(.usage, "COPY is not supported")
     case .rows, .done, .empty, .aborted: break
     }
     return nil
@@ -53,9 +54,10 @@ struct Exchange {
       position += 1
       last = nil
     }
+    let isRefused = result.status == .failed
     let isGood = result.status == .rows || result.status == .done || result.status == .empty
     switch steps[position] {
-    case .deallocate(let name): return isGood ? .deallocated(name) : nil
+    case .deallocate(let name): return isGood || isRefused ? .deallocated(name) : nil  // refused: it is not there
     case .prepare(let key, let name):
       return isGood ? .prepared(key, name: name) : .notPrepared(key, name: name)
     case .query:

@@ -216,8 +216,9 @@ actor Session {
       exchange.failure != nil
     }
     if let failure = exchange.failure {
-      if failure.kind == .usage { throw lost(failure) }
-      if Self.isStale(failure) {
+      if failure.code == "26000" {
+        statements.vanished()
+      } else if Self.isStale(failure) {
         for case .query(let key) in exchange.steps { statements.invalidated(key) }
       }
       throw failure
@@ -262,7 +263,7 @@ actor Session {
       let event: Exchange.Event?
       switch raw.nextResult() {
       case .busy: return false
-      case .result(let result): event = exchange.received(result)
+      case .result(let result): event = try exchange.received(result)
       case .endOfCommand: event = try exchange.stepEnded()
       }
       switch event {

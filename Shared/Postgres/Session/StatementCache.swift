@@ -58,6 +58,12 @@ struct StatementCache {
     if entry.isPrepared { leftovers.append(entry.name) }
   }
 
+  /// The server has forgotten its statements (`DEALLOCATE ALL`).
+  mutating func vanished() {
+    entries = [:]
+    leftovers = []
+  }
+
   /// The server has let go of it.
   mutating func deallocated(_ name: String) { leftovers.removeAll { $0 == name } }
 

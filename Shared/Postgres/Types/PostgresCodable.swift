@@ -66,7 +66,9 @@ extension PostgresArrayElement where Self: PostgresCodable {
 }
 
 extension Array: PostgresEncodable where Element: PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { Element.postgresArrayType }
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
     Element.encodeArray(self, into: &buffer)
     return true
@@ -74,19 +76,24 @@ extension Array: PostgresEncodable where Element: PostgresArrayElement {
 }
 
 extension Array: PostgresDecodable where Element: PostgresArrayElement {
+  /// Reads an array.
   public init(postgres cell: PostgresCell) throws { self = try Element.decodeArray(cell) }
 }
 
 extension Optional: PostgresEncodable where Wrapped: PostgresEncodable {
+  /// The type of the bind.
   public static var postgresType: PostgresType { Wrapped.postgresType }
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool { self?.encode(into: &buffer) ?? false }
 }
 
 extension Optional: PostgresDecodable where Wrapped: PostgresDecodable {
+  /// Reads a cell.
   public init(postgres cell: PostgresCell) throws { self = cell.isNull ? nil : try Wrapped(postgres: cell) }
 }
 
 extension Optional: PostgresArrayElement where Wrapped: PostgresArrayElement & PostgresCodable {
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { Wrapped.postgresArrayType }
 }
 

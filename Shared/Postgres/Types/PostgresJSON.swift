@@ -11,15 +11,19 @@ public struct PostgresJSON: PostgresCodable, PostgresArrayElement, Hashable {
   /// The JSON text.
   public var text: String { String(decoding: bytes, as: UTF8.self) }
 
+  /// The type of the bind.
   public static var postgresType: PostgresType { .jsonb }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .jsonbArray }
 
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
     buffer.append(UInt8(1))  // the only version of jsonb's binary form
     buffer.append(bytes)
     return true
   }
 
+  /// Reads a cell.
   public init(postgres cell: PostgresCell) throws {
     bytes = try cell.withBytes { bytes in
       switch cell.type {

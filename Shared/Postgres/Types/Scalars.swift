@@ -1,12 +1,16 @@
 import FoundationEssentials
 
 extension Bool: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .bool }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .boolArray }
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
     buffer.append(UInt8(self ? 1 : 0))
     return true
   }
+  /// Reads a cell.
   public init(postgres cell: PostgresCell) throws {
     self = try cell.withBytes {
       guard cell.type == .bool, $0.count == 1 else { throw cell.unfitting(Bool.self) }
@@ -17,10 +21,12 @@ extension Bool: PostgresCodable, PostgresArrayElement {
 
 /// Integers are read from any integer type (and `numeric` without a fraction) that holds a fitting value.
 extension FixedWidthInteger where Self: PostgresCodable {
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
     buffer.append(self)
     return true
   }
+  /// Reads a cell.
   public init(postgres cell: PostgresCell) throws {
     let wide: Int64 = try cell.withBytes { bytes in
       var reader = ByteReader(bytes, cell)
@@ -37,32 +43,44 @@ extension FixedWidthInteger where Self: PostgresCodable {
 }
 
 extension Int16: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .int2 }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .int2Array }
 }
 
 extension Int32: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .int4 }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .int4Array }
 }
 
 extension Int64: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .int8 }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .int8Array }
 }
 
 extension Int: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .int8 }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .int8Array }
 }
 
 extension Double: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .float8 }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .float8Array }
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
     buffer.append(bitPattern)
     return true
   }
+  /// Reads a cell.
   public init(postgres cell: PostgresCell) throws {
     self = try cell.withBytes { bytes in
       var reader = ByteReader(bytes, cell)
@@ -76,8 +94,11 @@ extension Double: PostgresCodable, PostgresArrayElement {
 }
 
 extension String: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .text }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .textArray }
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
     buffer.append(self)
     return true
@@ -94,12 +115,16 @@ extension String: PostgresCodable, PostgresArrayElement {
 }
 
 extension UUID: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .uuid }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .uuidArray }
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
     withUnsafeBytes(of: uuid) { buffer.append($0) }
     return true
   }
+  /// Reads a cell.
   public init(postgres cell: PostgresCell) throws {
     self = try cell.withBytes {
       guard cell.type == .uuid, $0.count == 16 else { throw cell.unfitting(UUID.self) }
@@ -110,11 +135,14 @@ extension UUID: PostgresCodable, PostgresArrayElement {
 
 /// Whole microseconds, as the server keeps them; ±infinity is `Date`'s distant past and future.
 extension Date: PostgresCodable, PostgresArrayElement {
+  /// The type of the bind.
   public static var postgresType: PostgresType { .timestamptz }
+  /// The type of an array's bind.
   public static var postgresArrayType: PostgresType { .timestamptzArray }
   /// From 2000-01-01 (PostgreSQL's zero) to 2001-01-01 (Swift's), in seconds.
   private static let zeroDistance: Double = 31_622_400
 
+  /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
     let microseconds = ((timeIntervalSinceReferenceDate + Self.zeroDistance) * 1e6).rounded()
     if self == .distantFuture || microseconds >= 9.2e18 {

@@ -27,6 +27,9 @@ public enum Program {
   /// Writes to standard output.
   public static func print(_ text: String) { put(text + "\n", to: 1) }
 
+  /// Writes to standard error and ends the process.
+  public static func fail(_ text: String, status: Int32) -> Never { write(text, to: 2, exit: status) }
+
   private static func write(_ text: String, to file: Int32, exit status: Int32) -> Never {
     put(text, to: file)
     exit(status)

@@ -23,6 +23,9 @@ public struct Cursor: Sendable {
       })
   }
 
+  /// For a cursor that no list gave out.
+  public static let unknown = Problem.badRequest("cursor is not one that this list gave out.")
+
   /// Reads a client's cursor.
   /// - Throws: 400 if it is none of ours, or not one of so many values.
   public init(_ text: String, count: Int) throws {
@@ -30,7 +33,7 @@ public struct Cursor: Sendable {
     base64 += String(repeating: "=", count: (4 - base64.count % 4) % 4)
     guard let data = Data(base64Encoded: base64), let json = try? JSON(parsing: Array(data)),
       let values = json.array?.compactMap(\.string), values.count == count
-    else { throw Problem.badRequest("cursor is not one that this list gave out.") }
+    else { throw Self.unknown }
     self.values = values
   }
 }

@@ -21,7 +21,7 @@ public struct RequestContext: Sendable {
   /// - Throws: 400 if root names none.
   public func organisation(_ request: HTTPRequest) throws -> UUID {
     if let own = principal.organisationId { return own }
-    guard let named = try request.optionalOrganisation() else {
+    guard let named = try request.optionalID("organisationId") else {
       throw Problem.badRequest("The root key belongs to no organisation: name one with ?organisationId=.")
     }
     return named
@@ -29,16 +29,16 @@ public struct RequestContext: Sendable {
 
   /// The organisations to look in: the key's own; for root the one it names, or nil for all of them.
   public func scope(_ request: HTTPRequest) throws -> UUID? {
-    try principal.organisationId ?? request.optionalOrganisation()
+    try principal.organisationId ?? request.optionalID("organisationId")
   }
 }
 
 extension HTTPRequest {
-  fileprivate func optionalOrganisation() throws -> UUID? {
-    guard let text = query["organisationId"] else { return nil }
-    guard let id = UUID(uuidString: text) else {
-      throw Problem.badRequest("organisationId must be a UUID.")
-    }
+  /// A query parameter that is a record id.
+  /// - Throws: 400 for what is none.
+  public func optionalID(_ name: String) throws -> UUID? {
+    guard let text = query[name] else { return nil }
+    guard let id = UUID(uuidString: text) else { throw Problem.badRequest("\(name) must be a UUID.") }
     return id
   }
 

@@ -122,6 +122,12 @@ public struct SettingsReader {
     return ""
   }
 
+  /// A secret that may be absent: from the environment only, and in no message.
+  public mutating func optionalSecret(_ name: String, help: String) -> String? {
+    entries.append(Entry(flag: nil, variable: Self.variable(name), fallback: nil, help: help))
+    return environment[Self.variable(name)].flatMap { $0.isEmpty ? nil : $0 }
+  }
+
   /// Ends the reading.
   /// - Throws: `SettingsError.help` if it was asked for, `.faults` naming everything that is wrong.
   public consuming func finish() throws(SettingsError) {

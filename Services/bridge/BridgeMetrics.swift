@@ -1,0 +1,71 @@
+import BridgeDomain
+import Observability
+import Wire
+
+/// What the bridge counts.
+struct BridgeMetrics: Sendable {
+  private let uplinks: [Uplink.Kind: Counter]
+  private let downlinks: [String: Counter]
+  private let undelivered: [Undelivered: Counter]
+  let uplinkDeadLetters: Counter
+  let downlinkDeadLetters: Counter
+  /// From handing a batch to the broker until its last PUBACK.
+  let publishing: Timer
+  /// From reading a batch of uplinks until Kafka has confirmed it.
+  let confirming: Timer
+  /// Publications that wait for their PUBACK.
+  let unacknowledged: Gauge
+
+  init(_ metrics: Metrics) {
+    uplinks = Dictionary(
+      uniqueKeysWithValues: Uplink.Kind.allCases.map { kind in
+        (
+          kind,
+          metrics.counter(
+            "martlet_bridge_uplinks_total", help: "Records for the services, by kind.",
+            labels: [("kind", String(kind.rawValue.split(separator: ".").last ?? ""))])
+        )
+      })
+    downlinks = Dictionary(
+      uniqueKeysWithValues: ["command", "desired", "receipt"].map { kind in
+        (
+          "martlet.downlink.\(kind)",
+          metrics.counter(
+            "martlet_bridge_downlinks_total", help: "Publications that the broker answered, by kind.",
+            labels: [("kind", kind)])
+        )
+      })
+    undelivered = Dictionary(
+      uniqueKeysWithValues: Undelivered.allCases.map { reason in
+        (
+          reason,
+          metrics.counter(
+            "martlet_bridge_undelivered_total",
+            help: "Commands that did not reach the broker or a subscriber.",
+            labels: [("reason", reason.rawValue)])
+        )
+      })
+    let deadLetters = { (consumer: String) in
+      metrics.counter(
+        "martlet_dead_letters_total", help: "Records that could not be understood.",
+        labels: [("consumer", consumer)])
+    }
+    uplinkDeadLetters = deadLetters("uplink")
+    downlinkDeadLetters = deadLetters("downlink")
+    publishing = metrics.timer(
+      "martlet_bridge_publish_seconds", help: "From handing a batch to the broker until its last PUBACK.")
+    confirming = metrics.timer(
+      "martlet_bridge_uplink_seconds", help: "From reading a batch of uplinks until Kafka has confirmed it.")
+    unacknowledged = metrics.gauge(
+      "martlet_bridge_unacknowledged", help: "Publications that the broker has not answered yet.")
+  }
+
+  func count(_ kind: Uplink.Kind) { uplinks[kind]?.increment() }
+
+  func count(_ downlink: Downlink) { downlinks[downlink.type]?.increment() }
+
+  func count(report: Uplink) {
+    count(report.kind)
+    if case .undelivered(_, let reason) = report { undelivered[reason]?.increment() }
+  }
+}

@@ -1,0 +1,65 @@
+import HTTP
+import Kafka
+import Observability
+import Postgres
+import Runtime
+import Wire
+
+/// The bridge's settings.
+public struct BridgeSettings: Sendable {
+  public let common: CommonSettings
+  public let mqtt: MqttSettings
+
+  public init(_ settings: inout SettingsReader) {
+    common = CommonSettings(&settings, service: "bridge")
+    mqtt = MqttSettings(&settings)
+  }
+}
+
+/// Carries what devices say from MQTT to Kafka, and what the services have for them from Kafka to MQTT.
+public struct BridgeService: Sendable {
+  private let runtime: ServiceRuntime
+  private let uplink: UplinkSlots
+  private let downlink: DownlinkConsumer
+  private let announcer: BrokerAnnouncer
+
+  /// - Throws: a setting that cannot work.
+  public init(settings: BridgeSettings) throws {
+    let runtime = try ServiceRuntime(service: "bridge", settings: settings.common)
+    let replica = settings.common.replica
+    let metrics = BridgeMetrics(runtime.metrics)
+    let producer = ConfirmedProducer(producer: runtime.producer, logger: runtime.logger)
+    let announcer = BrokerAnnouncer(producer: producer, metrics: metrics)
+    let session = DownlinkSession(
+      configuration: settings.mqtt.downlink(replica: replica), logger: runtime.logger,
+      onConnect: { announcer.brokerConnected() })
+    let downlink = try DownlinkConsumer(
+      kafka: runtime.kafka, replica: replica, session: session, producer: producer, metrics: metrics,
+      logger: runtime.logger)
+    let uplink = UplinkSlots(
+      slots: ClientSlots(database: runtime.database), replica: replica, settings: settings.mqtt,
+      handler: UplinkHandler(producer: producer, metrics: metrics, logger: runtime.logger.labelled("uplink")),
+      logger: runtime.logger)
+    runtime.health.register("mqtt-uplink") { uplink.notReady() }
+    runtime.health.register("mqtt-downlink") {
+      session.isConnected ? nil : "not connected to the MQTT broker"
+    }
+    runtime.health.register("consumer-downlink") { downlink.notReady() }
+    (self.runtime, self.uplink, self.downlink, self.announcer) = (runtime, uplink, downlink, announcer)
+  }
+
+  /// Runs until SIGTERM.
+  public func run() async throws {
+    try await runtime.run(
+      migrations: [("bridge", Self.migrations)],
+      services: [("uplink", uplink), ("announcer", announcer), ("downlink", downlink)],
+      api: API(authenticator: nil, logger: runtime.logger, metrics: runtime.metrics),
+      openAPI: PackageResources.openapi_yaml)
+  }
+
+  private static let migrations = [
+    PostgresMigration(
+      name: "V0001_client_slot",
+      sql: String(decoding: PackageResources.V0001_client_slot_sql, as: UTF8.self))
+  ]
+}

@@ -1,0 +1,81 @@
+import FoundationEssentials
+import Wire
+
+/// What the bridge publishes to a device.
+public struct Publication: Sendable, Equatable {
+  public let topic: String
+  public let payload: [UInt8]
+  public let retain: Bool
+  /// Only a command has them.
+  public let command: CommandProperties?
+  public let traceparent: String?
+
+  /// A command's id, where its answer goes, and the seconds after which the broker drops it.
+  public struct CommandProperties: Sendable, Equatable {
+    public let correlation: [UInt8]
+    public let responseTopic: String
+    public let expirySeconds: UInt32
+  }
+}
+
+/// What the broker said of a publication.
+public enum PublicationOutcome: Sendable, Equatable, CaseIterable {
+  case accepted
+  /// Nobody subscribes to the topic.
+  case noSubscriber
+  case refused
+}
+
+/// What to do with one downlink now, and what to report afterwards.
+public enum DownlinkPlan: Sendable, Equatable {
+  /// Publish it.
+  case publish(Publication)
+  /// Its time is over: report this and publish nothing.
+  case report(Uplink)
+
+  /// - Parameter now: a command whose `deliverBy` has come is not sent any more.
+  public init(_ downlink: Downlink, deviceId: String, traceparent: String?, now: Date) {
+    switch downlink {
+    case .command(let command):
+      guard now < command.deliverBy, now < command.expiresAt else {
+        self = .report(.undelivered(id: command.id, reason: .expired))
+        return
+      }
+      self = .publish(
+        Publication(
+          topic: DeviceTopic.command.of(deviceId), payload: command.message.bytes, retain: false,
+          command: .init(
+            correlation: Array(command.id.text.utf8), responseTopic: DeviceTopic.commandStatus.of(deviceId),
+            expirySeconds: Self.seconds(until: command.expiresAt, from: now)), traceparent: traceparent))
+    case .desired(_, let document):
+      self = .publish(
+        Publication(
+          topic: DeviceTopic.desired.of(deviceId), payload: document, retain: true, command: nil,
+          traceparent: traceparent))
+    case .receipt(let id, let status):
+      let receipt: JSON = ["id": .string(id.text), "status": .string(status.rawValue)]
+      self = .publish(
+        Publication(
+          topic: DeviceTopic.commandReceipt.of(deviceId), payload: receipt.bytes, retain: false, command: nil,
+          traceparent: nil))
+    }
+  }
+
+  /// What the services hear of it, if anything.
+  public static func report(_ downlink: Downlink, _ outcome: PublicationOutcome) -> Uplink? {
+    switch (downlink, outcome) {
+    case (.command(let command), .accepted): .sent(id: command.id)
+    case (.command(let command), .noSubscriber): .undelivered(id: command.id, reason: .noSubscriber)
+    case (.command(let command), .refused): .undelivered(id: command.id, reason: .refused)
+    // Retained: the broker has it, whoever listens.
+    case (.desired(let revision, _), .accepted), (.desired(let revision, _), .noSubscriber):
+      .published(revision: revision)
+    case (.desired, .refused), (.receipt, .accepted), (.receipt, .noSubscriber), (.receipt, .refused): nil
+    }
+  }
+
+  /// Whole seconds, rounded up: 0 would mean at once, and the device gets the exact time in `expiresAt`.
+  private static func seconds(until end: Date, from now: Date) -> UInt32 {
+    UInt32(min(max(end.timeIntervalSince(now).rounded(.up), 1), Double(UInt32.max)))
+  }
+}

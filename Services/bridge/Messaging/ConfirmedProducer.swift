@@ -1,0 +1,63 @@
+import BridgeDomain
+import FoundationEssentials
+import Kafka
+import Observability
+import Runtime
+import Synchronization
+import Wire
+
+/// Sends records until Kafka has confirmed every one of them.
+struct ConfirmedProducer: Sendable {
+  private let producer: KafkaProducer
+  private let encoder = EventEncoder(service: "bridge")
+  private let ids = RecordIds()
+  private let logger: Logger
+
+  init(producer: KafkaProducer, logger: Logger) {
+    self.producer = producer
+    self.logger = logger
+  }
+
+  /// Returns when all are in the log, in order for each key. Waits Kafka out for as long as it takes.
+  /// - Throws: when the task is cancelled or the producer has ended: then nothing is certain.
+  func send(_ events: [Event]) async throws {
+    guard !events.isEmpty else { return }
+    let now = Date.now
+    var left = events.map { encoder.message($0, id: ids.next(), time: now) }
+    var backoff: Duration = .milliseconds(50)
+    while true {
+      let deliveries = try await producer.send(left)
+      guard let failure = deliveries.lazy.compactMap(\.error).first else { return }
+      logger.warning("Kafka did not confirm, sending again", ["error": failure.message])
+      let failed = zip(left, deliveries).map { isLost($0, $1) }
+      left = Resend.indices(keys: left.map(\.key), failed: failed).map { left[$0] }
+      if left.isEmpty { return }
+      try await Task.sleep(for: backoff)
+      backoff = min(backoff * 2, .seconds(2))
+    }
+  }
+
+  /// Whether it has to be sent again. What no broker of this cluster will ever take is given up, so that it does not
+  /// hold everything else: it is larger than the topic's `max.message.bytes`, against what `martlet topics` sets.
+  private func isLost(_ message: KafkaProducerMessage, _ delivery: KafkaDelivery) -> Bool {
+    guard let error = delivery.error else { return false }
+    guard error.code == Self.tooLarge else { return true }
+    logger.error(
+      "given up: the topic takes no record of this size",
+      ["topic": message.topic, "bytes": "\(message.value?.count ?? 0)"])
+    return false
+  }
+
+  /// MSG_SIZE_TOO_LARGE of the Kafka protocol.
+  private static let tooLarge: Int32 = 10
+}
+
+/// Ids for CloudEvents: unique within the source, and cheap, since each command's life takes three.
+private final class RecordIds: Sendable {
+  private let life = UUID.v7().text
+  private let count = Atomic<Int>(0)
+
+  func next() -> String {
+    "\(life)-\(count.wrappingAdd(1, ordering: .relaxed).newValue)"
+  }
+}

@@ -1,0 +1,99 @@
+import BridgeDomain
+import FoundationEssentials
+import Kafka
+import Observability
+import Runtime
+import Wire
+
+/// Takes what the services have for devices from Kafka, in order for each device, at least once.
+///
+/// A batch is published while the reports of the one before are on their way to Kafka. An offset moves only when
+/// everything before it is at the broker and its reports are in Kafka; it is kept by Kafka, because there is no data
+/// of ours that it could live with.
+final class DownlinkConsumer: Service {
+  static let group = "martlet-bridge-downlink"
+
+  private let consumer: KafkaConsumer
+  private let admin: KafkaAdmin
+  private let session: DownlinkSession
+  private let publisher: DownlinkPublisher
+  private let producer: ConfirmedProducer
+  private let metrics: BridgeMetrics
+  private let logger: Logger
+
+  init(
+    kafka: KafkaConfiguration, replica: String, session: DownlinkSession, producer: ConfirmedProducer,
+    metrics: BridgeMetrics, logger: Logger
+  ) throws {
+    let admin = try KafkaAdmin(configuration: kafka, logger: logger)
+    self.admin = admin
+    consumer = try KafkaConsumer(
+      configuration: kafka, group: Self.group, instanceId: "\(Self.group)-\(replica)",
+      topics: [Wire.KafkaTopic.deviceDownlink.rawValue], logger: logger,
+      startOffsets: { try await admin.committed(group: Self.group, partitions: $0) })
+    self.session = session
+    self.producer = producer
+    self.metrics = metrics
+    self.logger = logger.labelled("downlink")
+    publisher = DownlinkPublisher(session: session, metrics: metrics, logger: self.logger)
+  }
+
+  /// What is not ready, for `/readyz`.
+  func notReady() -> String? { consumer.assignment.isEmpty ? "no partition assigned yet" : nil }
+
+  func run() async throws {
+    session.start()
+    // What is in hand is finished, also when the task is cancelled: so it runs in tasks of its own.
+    let result = await withTaskCancellationHandler {
+      await Result { try await self.consume() }
+    } onCancel: {
+      publisher.stop()
+    }
+    await Task { await self.close() }.value
+    try result.get()
+  }
+
+  private func consume() async throws {
+    var confirming: Task<Void, any Error>?
+    do {
+      while true {
+        let messages = try await consumer.nextBatch(maximumCount: 500, wait: .seconds(1))
+        guard !messages.isEmpty else { continue }
+        let batch = DownlinkBatch(messages)
+        let work = Task { await publish(batch) }
+        guard let reports = await work.value else { break }
+        try await confirming?.value
+        confirming = Task { try await confirm(reports, batch) }
+      }
+    } catch {
+      try? await confirming?.value
+      throw error
+    }
+    try await confirming?.value
+  }
+
+  private func publish(_ batch: DownlinkBatch) async -> [Event]? {
+    await publisher.publish(batch.records) { consumer.assignment.contains($0.partition) }
+  }
+
+  private func confirm(_ reports: [Event], _ batch: DownlinkBatch) async throws {
+    if !batch.deadLetters.isEmpty {
+      metrics.downlinkDeadLetters.increment(by: batch.deadLetters.count)
+      logger.error("downlinks set aside on the dead-letter topic", ["count": "\(batch.deadLetters.count)"])
+    }
+    try await producer.send(reports + batch.deadLetters)
+    consumer.commit(batch.next)
+  }
+
+  private func close() async {
+    await session.end()
+    await consumer.close(timeout: .seconds(1))
+    await admin.shutdown()
+  }
+}
+
+extension Result where Failure == any Error, Success: Sendable {
+  fileprivate init(_ body: () async throws -> Success) async {
+    do { self = .success(try await body()) } catch { self = .failure(error) }
+  }
+}

@@ -1,0 +1,64 @@
+import BridgeDomain
+import FoundationEssentials
+import Kafka
+import Wire
+
+/// One record of `martlet.device.downlink`, read.
+struct DownlinkRecord: Sendable {
+  let downlink: Downlink
+  let deviceId: String
+  let traceparent: String?
+  let partition: KafkaPartition
+
+  /// - Throws: what is wrong with it.
+  init(_ message: KafkaMessage) throws {
+    var type = ""
+    var traceparent: String?
+    for header in message.headers {
+      switch header.name {
+      case EventHeader.type: type = String(decoding: header.value, as: UTF8.self)
+      case EventHeader.traceparent: traceparent = String(decoding: header.value, as: UTF8.self)
+      default: break
+      }
+    }
+    deviceId = String(decoding: message.key ?? [], as: UTF8.self)
+    guard Identifier.isDeviceId(deviceId) else {
+      throw JSONFaults([JSONFault(pointer: "", message: "has a key that is no deviceId")])
+    }
+    downlink = try Downlink(type: type, payload: message.value ?? [])
+    self.traceparent = traceparent
+    partition = KafkaPartition(topic: message.topic, partition: message.partition)
+  }
+
+  /// What is to be done with it now.
+  func plan(now: Date) -> DownlinkPlan {
+    DownlinkPlan(downlink, deviceId: deviceId, traceparent: traceparent, now: now)
+  }
+
+  /// A report on it, for the services.
+  func event(_ report: Uplink) -> Event { report.event(deviceId: deviceId, traceparent: traceparent) }
+}
+
+/// What a batch of the downlink topic holds.
+struct DownlinkBatch: Sendable {
+  var records: [DownlinkRecord] = []
+  var deadLetters: [Event] = []
+  /// Where each partition goes on when the batch is done.
+  var next: [KafkaPartition: Int64] = [:]
+
+  init(_ messages: [KafkaMessage]) {
+    records.reserveCapacity(messages.count)
+    for message in messages {
+      do {
+        records.append(try DownlinkRecord(message))
+      } catch {
+        deadLetters.append(
+          .deadLetter(
+            origin: "\(message.topic)/\(message.partition)@\(message.offset)",
+            key: String(decoding: message.key ?? [], as: UTF8.self), reason: Rejection.reason(error),
+            payload: message.value ?? []))
+      }
+      next[KafkaPartition(topic: message.topic, partition: message.partition)] = message.offset + 1
+    }
+  }
+}

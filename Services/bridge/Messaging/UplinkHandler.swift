@@ -1,0 +1,49 @@
+import BridgeDomain
+import MQTT
+import Observability
+import Wire
+
+/// Carries what devices send to Kafka, batch by batch; the broker gets its PUBACKs when this returns.
+struct UplinkHandler: Sendable {
+  let producer: ConfirmedProducer
+  let metrics: BridgeMetrics
+  let logger: Logger
+
+  /// So many faults of one batch are logged one by one: a device gone mad must not fill the disk.
+  private static let loggedPerBatch = 10
+
+  /// Returns when Kafka has confirmed everything.
+  /// - Throws: only when the service is ending; the broker then keeps the messages.
+  func handle(_ messages: [MQTTMessage]) async throws {
+    let start = ContinuousClock.now
+    var rejected = 0
+    var events: [Event] = []
+    events.reserveCapacity(messages.count)
+    for message in messages {
+      let traceparent = message.properties[user: EventHeader.traceparent]
+      switch UplinkTranslation(topic: message.topic, payload: message.payload, traceparent: traceparent) {
+      case .accepted(let kind, let deviceId, let traceparent):
+        metrics.count(kind)
+        events.append(
+          Event(
+            topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: message.payload,
+            traceparent: traceparent))
+      case .rejected(let deviceId, let reason):
+        rejected += 1
+        if rejected <= Self.loggedPerBatch {
+          logger.warning("set aside on the dead-letter topic", ["topic": message.topic, "reason": reason])
+        }
+        events.append(
+          .deadLetter(
+            origin: message.topic, key: deviceId ?? message.topic, reason: reason, payload: message.payload))
+      }
+    }
+    if rejected > 0 { metrics.uplinkDeadLetters.increment(by: rejected) }
+    if rejected > Self.loggedPerBatch {
+      logger.warning(
+        "more set aside on the dead-letter topic", ["count": "\(rejected - Self.loggedPerBatch)"])
+    }
+    try await producer.send(events)
+    metrics.confirming.record(ContinuousClock.now - start)
+  }
+}

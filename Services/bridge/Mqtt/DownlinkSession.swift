@@ -1,0 +1,82 @@
+import BridgeDomain
+import MQTT
+import Observability
+import Runtime
+import Synchronization
+import Wire
+
+/// The connection on which the bridge publishes to devices.
+final class DownlinkSession: Sendable {
+  /// What became of one publication.
+  enum Attempt: Sendable {
+    case answered(PublicationOutcome)
+    /// The connection is not there, or went before the broker's answer.
+    case unanswered
+    /// It could not even be written.
+    case failed
+  }
+
+  private let loop: MQTTEventLoop
+  private let session: MQTTSession
+  private let connected = Wakeup()
+
+  /// - Parameter onConnect: called after each CONNACK.
+  init(configuration: MQTTConfiguration, logger: Logger, onConnect: @escaping @Sendable () -> Void) {
+    loop = MQTTEventLoop(name: "mqtt-downlink", logger: logger)
+    session = MQTTSession(
+      configuration: configuration, loop: loop, logger: logger,
+      onState: { [connected] state in
+        guard case .connected = state else { return }
+        connected.signal()
+        onConnect()
+      })
+  }
+
+  var isConnected: Bool { session.isConnected }
+
+  func start() { session.start() }
+
+  /// Writes all of them, then waits for all answers; one for each, in order.
+  func publish(_ publications: [Publication]) async -> [Attempt] {
+    let results = await session.publish(publications.map(MQTTMessage.init))
+    return results.map { result in
+      switch result {
+      case .success(.accepted): .answered(.accepted)
+      case .success(.noMatchingSubscribers): .answered(.noSubscriber)
+      case .success(.refused): .answered(.refused)
+      case .failure(.notConnected), .failure(.connectionLost), .failure(.cancelled): .unanswered
+      case .failure(.invalidTopic), .failure(.invalidMessage): .answered(.refused)
+      case .failure: .failed
+      }
+    }
+  }
+
+  /// Waits for the connection to come back, or until the time is up.
+  func waitForConnection(atMost limit: Duration) async { await connected.wait(atMost: limit) }
+
+  /// Ends a wait.
+  func wake() { connected.signal() }
+
+  func end() async {
+    await session.disconnect(timeout: .seconds(1))
+    loop.shutdown()
+  }
+}
+
+extension MQTTMessage {
+  /// A publication as it goes to the broker.
+  init(_ publication: Publication) {
+    var properties = MQTTProperties(contentType: "application/json")
+    if let command = publication.command {
+      properties.correlationData = command.correlation
+      properties.responseTopic = command.responseTopic
+      properties.messageExpiry = command.expirySeconds
+    }
+    if let traceparent = publication.traceparent {
+      properties.userProperties = [(EventHeader.traceparent, traceparent)]
+    }
+    self.init(
+      topic: publication.topic, payload: publication.payload, retain: publication.retain,
+      properties: properties)
+  }
+}

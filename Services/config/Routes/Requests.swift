@@ -1,0 +1,55 @@
+import ConfigDomain
+import FoundationEssentials
+import HTTP
+import Runtime
+import Wire
+
+extension JSONShape where Value == String {
+  static var slot: JSONShape { .string(matching: "1 to 64 of A-Z a-z 0-9 . _ -", Identifier.isName) }
+
+  /// A target, of which the devices' ids are all that there is yet.
+  static var deviceTarget: JSONShape {
+    .fields("") { target in
+      let type = target.required("type", .word(TargetType.device))
+      if type != .device { target.fail("type", "\(type.rawValue) is not available yet; DEVICE is") }
+      return target.required("id", .string(1...64))
+    }
+  }
+}
+
+extension JSONShape where Value == Profile {
+  static var profile: JSONShape {
+    .fields(Profile(type: .device, id: UUID())) { profile in
+      Profile(type: profile.required("type", .word(.device)), id: profile.required("id", .uuid))
+    }
+  }
+}
+
+extension HTTPRequest {
+  /// One of the words of an enumeration.
+  /// - Throws: 400 for another.
+  func optionalWord<E: RawRepresentable & CaseIterable>(_ name: String, of words: E.Type) throws -> E?
+  where E.RawValue == String {
+    guard let text = query[name] else { return nil }
+    guard let value = E(rawValue: text) else {
+      throw Problem.badRequest("\(name) must be one of \(E.allCases.map(\.rawValue).joined(separator: ", ")).")
+    }
+    return value
+  }
+
+  /// Answers the page that `limit` and `cursor` ask for, of a list in the order of ids.
+  func page<Item>(
+    id: (Item) -> UUID, list: (Keyset) async throws -> [Item], json: (Item) -> JSON
+  ) async throws -> HTTPResponse {
+    let limit = try int("limit", default: 100, in: 1...1000)
+    let after = try query["cursor"].map { text in
+      guard let id = UUID(uuidString: try Cursor(text, count: 1).values[0]) else { throw Cursor.unknown }
+      return id
+    }
+    // One more than asked for tells whether there is a next page.
+    let found = try await list(Keyset(after: after, limit: limit + 1))
+    let items = found.prefix(limit)
+    let next = found.count > limit ? items.last.map { Cursor([id($0).text]).text } : nil
+    return .page(items.map(json), next: next)
+  }
+}

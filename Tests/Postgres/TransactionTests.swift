@@ -1,0 +1,124 @@
+import Foundation
+import Testing
+
+@testable import Postgres
+
+/// Transactions, scripts, and a connection's loan.
+@Suite struct TransactionTests {
+  private struct Oops: Error {}
+
+  private func count(_ client: PostgresClient) async throws -> Int? {
+    try await client.one("SELECT count(*) FROM t", Int.self)
+  }
+
+  @Test func commitsAndRollsBack() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.query("CREATE TABLE t (n int)")
+      let number = try await client.withTransaction { connection in
+        try await connection.query("INSERT INTO t VALUES (1)")
+        try await connection.pipeline(["INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (3)"])
+        return 7
+      }
+      #expect(number == 7)
+      #expect(try await count(client) == 3)
+      await #expect(throws: Oops.self) {
+        try await client.withTransaction { connection in
+          try await connection.query("INSERT INTO t VALUES (4)")
+          throw Oops()
+        }
+      }
+      #expect(try await count(client) == 3)
+      try await client.withTransaction { _ in }
+      await #expect(throws: Oops.self) { try await client.withTransaction { _ in throw Oops() } }
+      try await client.withTransaction { try await $0.execute(script: "INSERT INTO t VALUES (5); SELECT 1") }
+      #expect(try await count(client) == 4)
+    }
+  }
+
+  @Test func theWholeBodyIsOneTransaction() async throws {
+    try await withClient(maximumConnections: 2) { client in
+      try await client.query("CREATE TABLE t (n int)")
+      try await client.withTransaction { connection in
+        try await connection.query("INSERT INTO t VALUES (1)")
+        #expect(try await client.one("SELECT count(*) FROM t", Int.self) == 0)
+        let first = try await connection.one("SELECT pg_current_xact_id()::text", String.self)
+        let second = try await connection.one("SELECT pg_current_xact_id()::text", String.self)
+        #expect(first == second)
+      }
+      #expect(try await count(client) == 1)
+    }
+  }
+
+  @Test func aSwallowedErrorDoesNotCommit() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.query("CREATE TABLE t (n int)")
+      let error = await fault {
+        try await client.withTransaction { connection in
+          try await connection.query("INSERT INTO t VALUES (1)")
+          _ = try? await connection.query("SELECT 1 / 0")
+        }
+      }
+      #expect(error?.code == "25P02")
+      #expect(try await count(client) == 0)
+    }
+  }
+
+  @Test func anOpenTransactionIsNotPassedOn() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.query("CREATE TABLE t (n int)")
+      try await client.withConnection { connection in
+        try await connection.query("BEGIN")
+        try await connection.query("INSERT INTO t VALUES (1)")
+      }
+      #expect(try await count(client) == 0)
+    }
+  }
+
+  @Test func aDeferredConstraintFailsTheCommit() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.query("CREATE TABLE t (n int CONSTRAINT once UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+      let error = await fault {
+        try await client.withTransaction { try await $0.query("INSERT INTO t VALUES (1), (1)") }
+      }
+      #expect(error?.constraint == "once")
+      #expect(try await count(client) == 0)
+    }
+  }
+
+  @Test func aConnectionKeptAfterItsLoanRefuses() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      let kept = try await client.withConnection { $0 }
+      let fault1 = await fault { try await kept.query("SELECT 1") }
+      #expect(fault1?.kind == .usage)
+      #expect(try await client.query("SELECT 1").count == 1)
+    }
+  }
+
+  @Test func concurrentStatementsOfOneConnectionTakeTurns() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.withTransaction { connection in
+        try await withThrowingTaskGroup(of: Int.self) { group in
+          for number in 0..<100 {
+            group.addTask { try await connection.one("SELECT \(number)", Int.self) ?? -1 }
+          }
+          var sum = 0
+          for try await number in group { sum += number }
+          #expect(sum == 4950)
+        }
+      }
+    }
+  }
+
+  @Test func aScriptStopsAtItsFirstErrorAsAWhole() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      let error = await fault {
+        try await client.withConnection {
+          try await $0.execute(script: "CREATE TABLE t (n int); SELECT 1/0; CREATE TABLE u (n int);")
+        }
+      }
+      #expect(error?.code == "22012")
+      let isGone = try await client.one("SELECT to_regclass('t') IS NULL", Bool.self)
+      #expect(isGone == true)
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import FoundationEssentials
+import Wire
+
+/// What a device does with what it is sent.
+extension SimulatedDevice {
+  func receivedCommand(_ payload: [UInt8], traceparent: String?) {
+    guard let command = CommandHead(payload) else {
+      return fleet.log.other("unreadable", idBytes, ["topic": "command"])
+    }
+    let behaviour = fleet.behaviours.of(id, command.id)
+    let reaction = memory.withLock { memory in
+      let reaction = CommandReaction(behaviour, known: memory.commands[command.id])
+      if !reaction.isRepeat {
+        memory.commands.set(command.id, reaction.deed.isExecution ? .working : .ignored)
+      }
+      return reaction
+    }
+    fleet.counts.deliveries.add(1, ordering: .relaxed)
+    if reaction.isRepeat { fleet.counts.repeats.add(1, ordering: .relaxed) }
+    fleet.log.command("delivery", idBytes, command, isRepeat: reaction.isRepeat)
+    if reaction.deed.isExecution {
+      fleet.counts.executions.add(1, ordering: .relaxed)
+      fleet.log.command("execution", idBytes, command)
+    }
+    switch reaction.deed {
+    case .nothing, .execute:
+      later(behaviour == .late) { $0.answer(command, reaction, behaviour, traceparent) }
+    case .executeAndVanish:
+      memory.withLock { $0.commands.set(command.id, .done(failed: false, took: 0)) }
+      vanish()
+    case .sendGarbage: publish(.commandStatus, Answers.garbage)
+    }
+  }
+
+  private func answer(
+    _ command: CommandHead, _ reaction: CommandReaction, _ behaviour: Behaviour, _ traceparent: String?
+  ) {
+    let times = behaviour == .twice ? 2 : 1
+    if reaction.acknowledges {
+      for _ in 0..<times { publish(.commandStatus, Answers.acknowledged(command), traceparent: traceparent) }
+    }
+    if let final = reaction.final { return send(final, command, times, traceparent) }
+    guard reaction.deed == .execute else { return }
+    let work = fleet.settings.work
+    if work == .zero { return finish(command, 0, behaviour, times, traceparent) }
+    fleet.timers.after(work) { [weak self] in
+      self?.finish(command, Int(work / .milliseconds(1)), behaviour, times, traceparent)
+    }
+  }
+
+  private func finish(
+    _ command: CommandHead, _ took: Int, _ behaviour: Behaviour, _ times: Int, _ traceparent: String?
+  ) {
+    let final = CommandMemory.State.done(failed: behaviour == .fail, took: took)
+    memory.withLock { $0.commands.set(command.id, final) }
+    send(final, command, times, traceparent)
+  }
+
+  private func send(
+    _ final: CommandMemory.State, _ command: CommandHead, _ times: Int, _ traceparent: String?
+  ) {
+    guard case .done(let failed, let took) = final else { return }
+    let bytes = failed ? Answers.failed(command) : Answers.success(command, took: took)
+    for _ in 0..<times { publish(.commandStatus, bytes, traceparent: traceparent) }
+    guard fleet.settings.isCareful else { return }
+    let isNew = memory.withLock { $0.unconfirmed.insert(command.id).inserted }
+    if isNew { awaitReceipt(command, bytes, traceparent) }
+  }
+
+  /// Repeats the answer until it is known to be stored.
+  private func awaitReceipt(_ command: CommandHead, _ bytes: [UInt8], _ traceparent: String?) {
+    fleet.timers.after(fleet.settings.receiptWait) { [weak self] in
+      guard let self, memory.withLock({ $0.unconfirmed.contains(command.id) }) else { return }
+      publish(.commandStatus, bytes, traceparent: traceparent)
+      awaitReceipt(command, bytes, traceparent)
+    }
+  }
+
+  func receivedReceipt(_ payload: [UInt8]) {
+    guard let json = try? JSON(parsing: payload), let text = json["id"]?.string,
+      let id = CommandId(text.utf8),
+      let status = json["status"]?.string
+    else { return fleet.log.other("unreadable", idBytes, ["topic": "command/receipt"]) }
+    fleet.log.other("receipt", idBytes, ["id": .string(text), "status": .string(status)])
+    if status != DeviceStatus.acknowledged.rawValue { memory.withLock { _ = $0.unconfirmed.remove(id) } }
+  }
+
+  func receivedDesired(_ payload: [UInt8]) {
+    // An empty retained message takes the document away.
+    if payload.isEmpty { return fleet.log.other("desiredRemoved", idBytes) }
+    guard let document = DesiredDocument(payload) else {
+      return fleet.log.other("unreadable", idBytes, ["topic": "desired"])
+    }
+    let known = memory.withLock { memory in
+      defer { memory.revision = max(memory.revision, document.revision) }
+      return memory.revision
+    }
+    fleet.counts.documents.add(1, ordering: .relaxed)
+    fleet.log.other(
+      "desired", idBytes,
+      [
+        "revision": .int(document.revision), "slots": .int(Int64(document.slots.count)),
+        "repeat": .bool(document.revision == known), "stale": .bool(document.revision < known),
+      ])
+    // One that is older than what the device has is no news.
+    if document.revision < known { return }
+    let behaviour = fleet.behaviours.of(id)
+    switch behaviour {
+    case .never: break
+    case .garbage: publish(.reported, Answers.garbage)
+    case .offline where document.revision > known: vanish()
+    case .obey, .late, .twice, .fail, .offline:
+      later(behaviour == .late) { $0.apply(document, isNew: document.revision > known, behaviour) }
+    }
+  }
+
+  private func apply(_ document: DesiredDocument, isNew: Bool, _ behaviour: Behaviour) {
+    let times = behaviour == .twice ? 2 : 1
+    guard !document.slots.isEmpty else { return }
+    if isNew { for _ in 0..<times { publish(.reported, document.inProgress()) } }
+    let final = document.final(fails: behaviour == .fail)
+    let work = isNew ? fleet.settings.work : .zero
+    if work == .zero {
+      for _ in 0..<times { publish(.reported, final) }
+    } else {
+      fleet.timers.after(work) { [weak self] in for _ in 0..<times { self?.publish(.reported, final) } }
+    }
+  }
+
+  private func later(_ isLate: Bool, _ body: @escaping @Sendable (SimulatedDevice) -> Void) {
+    if !isLate { return body(self) }
+    fleet.timers.after(fleet.settings.late) { [weak self] in if let self { body(self) } }
+  }
+
+  static func state(_ battery: Int) -> [UInt8] {
+    (["battery": .int(Int64(battery)), "at": .string(Date.now.rfc3339)] as JSON).bytes
+  }
+}
+
+extension CommandReaction.Deed {
+  var isExecution: Bool { self == .execute || self == .executeAndVanish }
+}
