@@ -40,8 +40,8 @@ extension RegistryService {
       }
       try await table.update(changed)
       let (before, after) = (current.profile.uniqueNames, changed.profile.uniqueNames)
-      try await table.reindex(
-        id, drop: Array(before.subtracting(after)), add: Array(after.subtracting(before)))
+      try await table.mark(Array(before.subtracting(after)), unique: false, of: id)
+      try await table.mark(Array(after.subtracting(before)), unique: true, of: id)
       return Change(answer: changed, records: changed.records(.updated, context))
     }
   }
@@ -68,8 +68,4 @@ extension RegistryService {
     }
     return board
   }
-}
-
-extension BoardProfile {
-  fileprivate var uniqueNames: Set<String> { Set(metadataFields.filter(\.unique).map(\.name)) }
 }

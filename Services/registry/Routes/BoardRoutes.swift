@@ -49,7 +49,7 @@ struct BoardRoutes: Sendable {
     let board = try await registry.board(try request.id("id", of: "board"), in: scope)
     var filter = DeviceFilter(organisation: scope, board: board.id)
     switch (request.query["metadataName"], request.query["metadataValue"]) {
-    case (let name?, let value?): filter.metadata[name] = .string(value)
+    case (let name?, let value?): filter.metadata[name] = value
     case (nil, nil): break
     default: throw Problem.badRequest("Give metadataName and metadataValue together.")
     }

@@ -73,7 +73,8 @@ extension DeviceFilter {
       online: try request.bool("online"))
     search = request.query["q"].flatMap { $0.isEmpty ? nil : $0 }
     for item in request.query.items where item.name.hasPrefix("metadata.") {
-      metadata[String(item.name.dropFirst("metadata.".count))] = .string(item.value)
+      metadata[String(item.name.dropFirst("metadata.".count))] = item.value
     }
+    if metadata.count > 10 { throw Problem.badRequest("Filter by 10 metadata fields at most.") }
   }
 }
