@@ -14,6 +14,9 @@ final class AdminHandle: @unchecked Sendable {
       RD_KAFKA_PRODUCER, settings: configuration.settings([:]), context: HandleContext(logger: logger))
   }
 
+  /// Writes the log lines that have come meanwhile.
+  func serveLog() { rd_kafka_poll(raw.pointer, 0) }
+
   /// Topics and their numbers of partitions: all, or one, which a development broker then creates.
   func metadata(_ topic: String?, _ timeout: Duration) throws -> [String: Int] {
     let handle = topic.flatMap { rd_kafka_topic_new(raw.pointer, $0, nil) }
