@@ -36,14 +36,16 @@ final class AdminHandle: @unchecked Sendable {
 
   /// The next offset of every partition. Brokers that are still taking a new topic's partitions up are asked again.
   func endOffsets(_ topic: String, _ timeout: Duration) throws -> [Int32: Int64] {
-    let end = ContinuousClock.now + timeout
+    let start = ContinuousClock.now
     while true {
       do {
-        return try endOffsets(topic, by: end)
-      } catch let error as KafkaError where error.isRetryable && end - .now > .milliseconds(50) {
+        return try endOffsets(topic, by: start + timeout)
+      } catch let error as KafkaError where error.isRetryable {
         counts[topic] = nil
-        // An unknown topic is an answer.
-        if error.code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART.rawValue { throw error }
+        // A topic that is still unknown after a second is no new one.
+        let isUnknown = error.code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART.rawValue
+        let patience = isUnknown ? min(timeout, .seconds(1)) : timeout
+        guard .now - start + .milliseconds(25) < patience else { throw error }
         Signal().wait(.milliseconds(25))
       }
     }
