@@ -127,8 +127,3 @@ public struct API: Sendable {
     return Problem(500, "The service failed to answer; the trace id in traceparent leads to its log.")
   }
 }
-
-/// An error that passes by itself: a database or broker that is away.
-public protocol TemporaryError: Error {
-  var isTemporary: Bool { get }
-}
