@@ -33,7 +33,7 @@ extension RegistryService {
     try await change { connection in
       let table = BoardTable(database: connection)
       let current = try await own(id, in: scope, table)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       let changed = try Problem.unlessFitting { try current.changed(by: body, at: .now.wholeMilliseconds) }
       if current.profile.isPublic, !changed.profile.isPublic, try await table.isUsedByOthers(current) {
         throw Problem.taken("/public", "Devices of other organisations use this board.")
@@ -52,7 +52,7 @@ extension RegistryService {
     try await remove(inUse: "Devices use this board: delete them first.") { connection in
       let table = BoardTable(database: connection)
       let current = try await own(id, in: scope, table)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       try await table.delete(id)
       return current.records(.deleted, context)
     }

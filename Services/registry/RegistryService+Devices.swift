@@ -46,7 +46,7 @@ extension RegistryService {
   ) async throws -> Device {
     try await change { connection in
       let current = try await locked(reference, in: scope, connection)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       let changed = try Problem.unlessFitting { try edit(current) }
       if changed.metadata != current.metadata {
         try await hold(changed, try await board(of: changed, connection), DeviceTable(database: connection))
@@ -62,7 +62,7 @@ extension RegistryService {
   ) async throws {
     try await change { connection in
       let current = try await locked(reference, in: scope, connection)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       try await DeviceTable(database: connection).delete(current.id)
       return Change(answer: (), records: current.records(.deleted, context))
     }
