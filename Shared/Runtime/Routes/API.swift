@@ -34,6 +34,9 @@ public struct API: Sendable {
     self.metrics = metrics
   }
 
+  /// Every route as verb and template, for tests that hold the description of the API against it.
+  public var routes: [(method: HTTPMethod, template: String)] { router.routes }
+
   public mutating func get(_ path: String, _ access: Access, _ use: @escaping Handler) {
     on(.get, path, access, use)
   }
