@@ -22,7 +22,7 @@ extension AdminHandle {
   }
 
   /// Brokers hear of a new topic a little after the controller has answered.
-  private func awaitTopics(_ topics: [KafkaTopic], _ end: ContinuousClock.Instant) throws {
+  private func awaitTopics(_ topics: [KafkaNewTopic], _ end: ContinuousClock.Instant) throws {
     while true {
       let existing = try metadata(nil, end - .now)
       guard topics.contains(where: { existing[$0.name] == nil }), .now < end else { return }
