@@ -33,15 +33,15 @@ extension RegistryService {
     try await change { connection in
       let table = BoardTable(database: connection)
       let current = try await own(id, in: scope, table)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       let changed = try Problem.unlessFitting { try current.changed(by: body, at: .now.wholeMilliseconds) }
       if current.profile.isPublic, !changed.profile.isPublic, try await table.isUsedByOthers(current) {
         throw Problem.taken("/public", "Devices of other organisations use this board.")
       }
       try await table.update(changed)
       let (before, after) = (current.profile.uniqueNames, changed.profile.uniqueNames)
-      try await table.reindex(
-        id, drop: Array(before.subtracting(after)), add: Array(after.subtracting(before)))
+      try await table.mark(Array(before.subtracting(after)), unique: false, of: id)
+      try await table.mark(Array(after.subtracting(before)), unique: true, of: id)
       return Change(answer: changed, records: changed.records(.updated, context))
     }
   }
@@ -52,7 +52,7 @@ extension RegistryService {
     try await remove(inUse: "Devices use this board: delete them first.") { connection in
       let table = BoardTable(database: connection)
       let current = try await own(id, in: scope, table)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       try await table.delete(id)
       return current.records(.deleted, context)
     }
@@ -68,8 +68,4 @@ extension RegistryService {
     }
     return board
   }
-}
-
-extension BoardProfile {
-  fileprivate var uniqueNames: Set<String> { Set(metadataFields.filter(\.unique).map(\.name)) }
 }

@@ -16,7 +16,7 @@ extension RegistryService {
       device.soc = board.profile.soc
       let table = DeviceTable(database: connection)
       try await table.insert(device, attributes: new.attributes)
-      try await claim(device, board, table)
+      try await hold(device, board, table)
       return Change(answer: device, records: device.records(.created, context))
     }
   }
@@ -46,10 +46,10 @@ extension RegistryService {
   ) async throws -> Device {
     try await change { connection in
       let current = try await locked(reference, in: scope, connection)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       let changed = try Problem.unlessFitting { try edit(current) }
       if changed.metadata != current.metadata {
-        try await claim(changed, try await board(of: changed, connection), DeviceTable(database: connection))
+        try await hold(changed, try await board(of: changed, connection), DeviceTable(database: connection))
       }
       try await DeviceTable(database: connection).update(changed)
       return Change(answer: changed, records: changed.records(.updated, context))
@@ -62,7 +62,7 @@ extension RegistryService {
   ) async throws {
     try await change { connection in
       let current = try await locked(reference, in: scope, connection)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       try await DeviceTable(database: connection).delete(current.id)
       return Change(answer: (), records: current.records(.deleted, context))
     }
@@ -76,11 +76,11 @@ extension RegistryService {
     return board
   }
 
-  /// Holds the metadata against the board.
+  /// Holds the metadata against the board, and writes it.
   /// - Throws: 422 with each field that is missing, or whose value another device of the board has.
-  private func claim(_ device: Device, _ board: Board, _ table: DeviceTable) async throws {
+  private func hold(_ device: Device, _ board: Board, _ table: DeviceTable) async throws {
     let fields = board.profile.metadataFields
-    let taken = try await table.claim(device.metadata.uniques(of: fields), of: device)
+    let taken = try await table.index(device, unique: board.profile.uniqueNames)
     let faults =
       device.metadata.faults(against: fields)
       + taken.map { Metadata.fault($0, "is the same on another device of this board") }

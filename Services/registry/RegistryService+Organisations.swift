@@ -40,7 +40,7 @@ extension RegistryService {
     try await change { connection in
       let table = OrganisationTable(database: connection)
       let current = try visible(try await table.lock(id), in: scope)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       let changed = try Problem.unlessFitting { try current.changed(by: body, at: .now.wholeMilliseconds) }
       try await table.update(changed)
       return Change(answer: changed, records: changed.records(.updated, context))
@@ -55,7 +55,7 @@ extension RegistryService {
       connection in
       let table = OrganisationTable(database: connection)
       let current = try visible(try await table.lock(id), in: scope)
-      try expected.check(current.rev)
+      try expected.check(Precondition.tag(rev: current.rev))
       let keys = try await APIKeyTable(database: connection).deleteAll(of: id)
       try await table.delete(id)
       return keys.flatMap { $0.records(.deleted, context) } + current.records(.deleted, context)

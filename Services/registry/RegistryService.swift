@@ -57,18 +57,3 @@ public struct RegistryService: Sendable {
     }
   }
 }
-
-/// What a change of an object expects of it: the `If-Match` of the request.
-struct Precondition: Sendable {
-  /// The revisions that will do; nil if any does.
-  let revisions: [Int64]?
-
-  static let none = Precondition(revisions: nil)
-
-  /// - Throws: 412 if the object has been changed meanwhile.
-  func check(_ revision: Int64) throws {
-    if let revisions, !revisions.contains(revision) {
-      throw Problem(412, "It has been changed meanwhile: read it again (If-Match).")
-    }
-  }
-}

@@ -76,6 +76,9 @@ public struct BoardProfile: Sendable, Equatable {
     (self.configSchemas, self.commandCatalogue) = (configSchemas, commandCatalogue)
   }
 
+  /// The metadata fields whose values no two devices share.
+  public var uniqueNames: Set<String> { Set(metadataFields.filter(\.unique).map(\.name)) }
+
   /// Reads it from the body of a POST, or from the document that a PUT has made.
   init(_ body: inout JSONFields) {
     self.init(

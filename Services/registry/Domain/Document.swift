@@ -8,7 +8,7 @@ extension JSON {
   /// stays.
   func replacing(with body: JSON) -> JSON {
     guard case .object(var document) = self, let changes = body.object else { return body }
-    for member in changes.members { document[member.name] = member.value == .null ? nil : member.value }
+    for member in changes.members { document[member.name] = member.value == .null ? .none : member.value }
     return .object(document)
   }
 
@@ -18,7 +18,7 @@ extension JSON {
     var document = object ?? JSONObject()
     for member in changes.members {
       document[member.name] =
-        member.value == .null ? nil : (document[member.name] ?? .null).merged(with: member.value)
+        member.value == .null ? .none : (document[member.name] ?? .null).merged(with: member.value)
     }
     return .object(document)
   }
@@ -27,6 +27,8 @@ extension JSON {
 extension JSONFields {
   /// Members that a client may send back as it got them, but not change.
   mutating func fixed(_ names: [String], as document: JSON) {
+    // What is no object has its fault already.
+    guard faults.isEmpty else { return }
     for name in names where optional(name, .any) != document[name] { fail(name, "cannot be changed") }
     _ = optional("updatedAt", .any)
   }

@@ -48,12 +48,6 @@ extension Metadata {
       .map { Metadata.fault($0.name, "is required by the board") }
   }
 
-  /// The values that no other device of the board may have.
-  public func uniques(of fields: [MetadataField]) -> Metadata {
-    let names = Set(fields.filter(\.unique).map(\.name))
-    return filter { names.contains($0.key) }
-  }
-
   /// A fault of one field.
   public static func fault(_ name: String, _ message: String) -> JSONFault {
     JSONFault(pointer: "/metadata/" + JSONPointer.escape(name), message: message)

@@ -27,9 +27,7 @@ struct UplinkInbox: Sendable {
 
   private static func read(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> Heard {
     Heard(
-      deviceId: String(decoding: message.key ?? [], as: UTF8.self),
-      at: message.header(EventHeader.time).flatMap { Date(rfc3339: $0) }
-        ?? Date(timeIntervalSince1970: Double(message.timestamp) / 1000),
+      deviceId: String(decoding: message.key ?? [], as: UTF8.self), at: message.eventTime,
       what: try what(kind, message))
   }
 

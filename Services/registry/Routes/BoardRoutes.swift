@@ -32,13 +32,13 @@ struct BoardRoutes: Sendable {
   func update(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let board = try await registry.update(
       board: try request.id("id", of: "board"), in: context.principal.organisationId, by: try request.json(),
-      request.precondition, context)
+      Precondition(request), context)
     return .object(board.json, rev: board.rev)
   }
 
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     try await registry.delete(
-      board: try request.id("id", of: "board"), in: context.principal.organisationId, request.precondition,
+      board: try request.id("id", of: "board"), in: context.principal.organisationId, Precondition(request),
       context)
     return .noContent
   }
@@ -49,7 +49,7 @@ struct BoardRoutes: Sendable {
     let board = try await registry.board(try request.id("id", of: "board"), in: scope)
     var filter = DeviceFilter(organisation: scope, board: board.id)
     switch (request.query["metadataName"], request.query["metadataValue"]) {
-    case (let name?, let value?): filter.metadata[name] = .string(value)
+    case (let name?, let value?): filter.metadata[name] = value
     case (nil, nil): break
     default: throw Problem.badRequest("Give metadataName and metadataValue together.")
     }

@@ -48,7 +48,7 @@ struct DeviceRoutes: Sendable {
 
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     try await registry.delete(
-      device: request.parameter("id"), in: try context.scope(request), request.precondition, context)
+      device: request.parameter("id"), in: try context.scope(request), Precondition(request), context)
     return .noContent
   }
 
@@ -57,7 +57,8 @@ struct DeviceRoutes: Sendable {
   ) async throws -> HTTPResponse {
     Self.answer(
       try await registry.update(
-        device: request.parameter("id"), in: try context.scope(request), request.precondition, context, edit))
+        device: request.parameter("id"), in: try context.scope(request), Precondition(request), context, edit)
+    )
   }
 
   private static func answer(_ device: Device, status: Int = 200) -> HTTPResponse {
@@ -69,11 +70,12 @@ extension DeviceFilter {
   /// `boardId`, `online`, `q`, `metadata.<field>`, and for root `organisationId`.
   init(_ request: HTTPRequest, _ context: RequestContext) throws {
     self.init(
-      organisation: try context.scope(request), board: try request.queryId("boardId"),
+      organisation: try context.scope(request), board: try request.optionalID("boardId"),
       online: try request.bool("online"))
     search = request.query["q"].flatMap { $0.isEmpty ? nil : $0 }
     for item in request.query.items where item.name.hasPrefix("metadata.") {
-      metadata[String(item.name.dropFirst("metadata.".count))] = .string(item.value)
+      metadata[String(item.name.dropFirst("metadata.".count))] = item.value
     }
+    if metadata.count > 10 { throw Problem.badRequest("Filter by 10 metadata fields at most.") }
   }
 }

@@ -15,7 +15,7 @@ extension HTTPRequest {
     if page.offset > 0 { throw Problem.badRequest("Give either offset or cursor.") }
     let values = try Cursor(text, count: 2).values
     guard let after = UUID(uuidString: values[0]), let total = Int64(values[1]), total >= 0 else {
-      throw Problem.badRequest("cursor is not one that this list gave out.")
+      throw Cursor.unknown
     }
     (page.after, page.total) = (after, total)
     return page
@@ -29,13 +29,6 @@ extension HTTPRequest {
     case "false": false
     default: throw Problem.badRequest("\(name) must be true or false.")
     }
-  }
-
-  /// A query parameter that is a record id.
-  func queryId(_ name: String) throws -> UUID? {
-    guard let text = query[name] else { return nil }
-    guard let id = UUID(uuidString: text) else { throw Problem.badRequest("\(name) must be a UUID.") }
-    return id
   }
 
   /// This request's address with another cursor.

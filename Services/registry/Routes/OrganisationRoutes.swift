@@ -42,14 +42,14 @@ struct OrganisationRoutes: Sendable {
   func update(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let organisation = try await registry.update(
       organisation: try request.id("id", of: "organisation"), in: context.principal.organisationId,
-      by: try request.json(), request.precondition, context)
+      by: try request.json(), Precondition(request), context)
     return .object(organisation.json, rev: organisation.rev)
   }
 
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     try await registry.delete(
       organisation: try request.id("id", of: "organisation"), in: context.principal.organisationId,
-      request.precondition, context)
+      Precondition(request), context)
     return .noContent
   }
 }

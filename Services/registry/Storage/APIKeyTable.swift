@@ -56,9 +56,9 @@ struct APIKeyTable: KeyStore, Sendable {
   }
 
   func list(_ organisation: UUID?, _ page: PageRequest) async throws -> Page<APIKey> {
-    var conditions = Conditions()
-    if let organisation { conditions.add("t.organisation_id = ", organisation) }
+    var selection = Selection("api_key", key: "id")
+    if let organisation { selection.add("organisation_id = ", organisation) }
     return try await database.page(
-      page, select: Self.columns, from: "api_key t", where: conditions, read: Self.read)
+      page, of: selection, select: Self.columns, from: "api_key t USING (id)", read: Self.read)
   }
 }

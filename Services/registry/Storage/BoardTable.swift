@@ -77,12 +77,12 @@ struct BoardTable: Sendable {
 
   /// The boards of an organisation (nil: of all) and, if wanted, the public ones of the others.
   func list(_ organisation: UUID?, includePublic: Bool, _ page: PageRequest) async throws -> Page<Board> {
-    var conditions = Conditions()
+    var selection = Selection("board", key: "id")
     if let organisation {
-      conditions.add("(t.organisation_id = ", organisation, includePublic ? " OR t.is_public)" : ")")
+      selection.add("(organisation_id = ", organisation, includePublic ? " OR is_public)" : ")")
     }
     return try await database.page(
-      page, select: Self.columns, from: "board t", where: conditions, read: Self.read)
+      page, of: selection, select: Self.columns, from: "board t USING (id)", read: Self.read)
   }
 
   /// Whether devices of other organisations use it.
@@ -94,21 +94,12 @@ struct BoardTable: Sendable {
     ).first?.decode(Bool.self) ?? false
   }
 
-  /// Makes the index of unique values fit a board whose fields have changed.
-  func reindex(_ id: UUID, drop: [String], add: [String]) async throws {
-    if !drop.isEmpty {
-      try await database.query(
-        "DELETE FROM device_unique_metadata WHERE board_id = \(id) AND name = ANY(\(drop)::text[])")
-    }
-    if !add.isEmpty {
-      try await database.query(
-        """
-        INSERT INTO device_unique_metadata (board_id, name, value, device)
-        SELECT d.board_id, f.name, d.metadata ->> f.name, d.id FROM device d
-        CROSS JOIN unnest(\(add)::text[]) AS f (name)
-        WHERE d.board_id = \(id) AND d.metadata ? f.name
-        """)
-    }
+  /// Makes the values that its devices have of these fields unique, or no longer so.
+  func mark(_ names: [String], unique: Bool, of board: UUID) async throws {
+    guard !names.isEmpty else { return }
+    try await database.query(
+      "UPDATE device_metadata SET is_unique = \(unique) WHERE board = \(board) AND name = ANY(\(names)::text[])"
+    )
   }
 }
 

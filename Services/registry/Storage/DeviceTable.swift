@@ -34,10 +34,10 @@ struct DeviceTable: Sendable {
         VALUES (\(device.id), \(device.createdAt), \(device.updatedAt), \(device.mcuId), \(device.boardId),
           \(device.soc), \(device.organisationId), \(device.deviceId), \(PostgresJSON(device.metadata)),
           \(device.name), \(device.rev))
-        RETURNING device_id, created_at
+        RETURNING device_id, id, organisation_id, created_at
       )
-      INSERT INTO device_state (device_id, created_at, updated_at, attributes)
-      SELECT device_id, created_at, created_at, \(PostgresJSON(bytes: attributes.bytes)) FROM device
+      INSERT INTO device_state (device_id, id, organisation_id, created_at, updated_at, attributes)
+      SELECT device_id, id, organisation_id, created_at, created_at, \(PostgresJSON(bytes: attributes.bytes)) FROM device
       """)
   }
 
@@ -50,43 +50,42 @@ struct DeviceTable: Sendable {
       """)
   }
 
-  /// Also its state and its unique values, which refer to it.
+  /// Also its state and its metadata, which refer to it.
   func delete(_ id: UUID) async throws { try await database.query("DELETE FROM device WHERE id = \(id)") }
 
-  /// Claims the values that no other device of the board may have, in the place of those that this one had.
-  /// - Returns: the names of those that another has.
-  func claim(_ uniques: Metadata, of device: Device) async throws -> [String] {
-    if device.rev > 1 {
-      try await database.query("DELETE FROM device_unique_metadata WHERE device = \(device.id)")
-    }
-    guard !uniques.isEmpty else { return [] }
+  /// Writes its metadata field by field, in the place of what it had.
+  /// - Parameter unique: the fields whose values no other device of the board may have.
+  /// - Returns: the fields whose values another has.
+  func index(_ device: Device, unique: Set<String>) async throws -> [String] {
+    if device.rev > 1 { try await database.query("DELETE FROM device_metadata WHERE device = \(device.id)") }
+    guard !device.metadata.isEmpty else { return [] }
     // One order for all, so that two devices never wait for each other in a circle.
-    let names = uniques.keys.sorted()
-    let claimed = try await database.query(
+    let fields = device.metadata.sorted { $0.key < $1.key }
+    let written = try await database.query(
       """
-      INSERT INTO device_unique_metadata (board_id, name, value, device)
-      SELECT \(device.boardId), name, value, \(device.id)
-      FROM unnest(\(names)::text[], \(names.map { uniques[$0] ?? "" })::text[]) AS u (name, value)
-      ON CONFLICT DO NOTHING RETURNING name
+      INSERT INTO device_metadata (device, organisation, board, name, value, is_unique)
+      SELECT \(device.id), \(device.organisationId), \(device.boardId), name, value, is_unique
+      FROM unnest(\(fields.map(\.key))::text[], \(fields.map(\.value))::text[],
+        \(fields.map { unique.contains($0.key) })::boolean[]) AS f (name, value, is_unique)
+      ON CONFLICT (board, name, value) WHERE is_unique DO NOTHING RETURNING name
       """
     ).decode(String.self)
-    return names.filter { !claimed.contains($0) }
+    return fields.map(\.key).filter { !written.contains($0) }
   }
 
   /// By record id, `deviceId` or `mcuId`, the first of these that fits: one, or several with that `mcuId`.
+  ///
+  /// Whose they are is asked here and not by the database: it might walk through all of an organisation's devices to
+  /// find one `mcuId`.
   func find(_ reference: String, in organisation: UUID?) async throws -> [Device] {
     let devices = try await database.query(
       """
-      SELECT 1 AS rank, \(unescaped: Self.columns) FROM device t WHERE t.id = \(UUID(uuidString: reference))
-        AND (\(organisation)::uuid IS NULL OR t.organisation_id = \(organisation))
-      UNION ALL
-      SELECT 2, \(unescaped: Self.columns) FROM device t WHERE t.device_id = \(reference)
-        AND (\(organisation)::uuid IS NULL OR t.organisation_id = \(organisation))
-      UNION ALL
-      SELECT 3, \(unescaped: Self.columns) FROM device t WHERE t.mcu_id = \(reference)
-        AND (\(organisation)::uuid IS NULL OR t.organisation_id = \(organisation))
+      SELECT 1 AS rank, \(unescaped: Self.columns) FROM device t WHERE id = \(UUID(uuidString: reference))
+      UNION ALL SELECT 2, \(unescaped: Self.columns) FROM device t WHERE device_id = \(reference)
+      UNION ALL SELECT 3, \(unescaped: Self.columns) FROM device t WHERE mcu_id = \(reference)
       """
     ).map { (rank: try $0["rank"].decode(Int32.self), device: try Self.read($0)) }
+      .filter { organisation == nil || organisation == $0.device.organisationId }
     let best = devices.map(\.rank).min()
     return devices.filter { $0.rank == best }.map(\.device)
   }

@@ -66,9 +66,9 @@ struct OrganisationTable: Sendable {
 
   /// All, or the one.
   func list(_ only: UUID?, _ page: PageRequest) async throws -> Page<Organisation> {
-    var conditions = Conditions()
-    if let only { conditions.add("t.id = ", only) }
+    var selection = Selection("organisation", key: "id")
+    if let only { selection.add("id = ", only) }
     return try await database.page(
-      page, select: Self.columns, from: "organisation t", where: conditions, read: Self.read)
+      page, of: selection, select: Self.columns, from: "organisation t USING (id)", read: Self.read)
   }
 }

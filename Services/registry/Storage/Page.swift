@@ -21,49 +21,61 @@ struct Page<Item: Sendable>: Sendable {
   let next: UUID?
 }
 
-/// Conditions of a statement that is put together at run time, each with its value.
-struct Conditions: Sendable {
-  private var parts: [@Sendable (inout PostgresQuery.StringInterpolation) -> Void] = []
+/// Which rows a list shows: tables, and conditions with their values, put together at run time.
+struct Selection: Sendable {
+  /// The tables, in SQL.
+  var tables: String
+  /// The column with the ids, in whose order the list is.
+  var key: String
+  private var conditions: [@Sendable (inout PostgresQuery.StringInterpolation) -> Void] = []
+
+  init(_ tables: String, key: String) { (self.tables, self.key) = (tables, key) }
 
   /// `sql`, the value, `end`: `add("name = ", name)`.
   mutating func add(_ sql: String, _ value: some PostgresEncodable, _ end: String = "") {
-    parts.append {
-      $0.appendLiteral(" AND " + sql)
-      $0.appendInterpolation(value)
-      $0.appendLiteral(end)
-    }
+    conditions.append { $0.append(" AND " + sql, value, end) }
   }
 
   /// A condition without a value.
-  mutating func add(_ sql: String) { parts.append { $0.appendLiteral(" AND " + sql) } }
+  mutating func add(_ sql: String) { conditions.append { $0.appendLiteral(" AND " + sql) } }
 
-  fileprivate func statement(_ select: String, _ page: PageRequest?) -> PostgresQuery {
-    var sql = PostgresQuery.StringInterpolation(literalCapacity: 500, interpolationCount: parts.count + 3)
-    sql.appendLiteral(select + " WHERE true")
-    for part in parts { part(&sql) }
-    guard let page else { return PostgresQuery(stringInterpolation: sql) }
-    if let after = page.after { sql.appendInterpolation(" AND t.id > ", after) }
-    sql.appendInterpolation(" ORDER BY t.id LIMIT ", Int64(page.limit + 1))
-    sql.appendInterpolation(" OFFSET ", Int64(page.offset))
+  fileprivate var count: PostgresQuery {
+    var sql = PostgresQuery.StringInterpolation(literalCapacity: 300, interpolationCount: conditions.count)
+    sql.appendLiteral("SELECT count(*) FROM \(tables) WHERE true")
+    for condition in conditions { condition(&sql) }
+    return PostgresQuery(stringInterpolation: sql)
+  }
+
+  /// First the ids of the page, which is a walk along one index, then the rows of just these.
+  fileprivate func rows(_ columns: String, of table: String, _ page: PageRequest) -> PostgresQuery {
+    var sql = PostgresQuery.StringInterpolation(
+      literalCapacity: 600, interpolationCount: conditions.count + 3)
+    sql.appendLiteral("SELECT \(columns) FROM (SELECT \(key) AS id FROM \(tables) WHERE true")
+    for condition in conditions { condition(&sql) }
+    if let after = page.after { sql.append(" AND \(key) > ", after) }
+    sql.append(" ORDER BY \(key) LIMIT ", Int64(page.limit + 1))
+    sql.append(" OFFSET ", Int64(page.offset), ") page JOIN \(table) ORDER BY page.id")
     return PostgresQuery(stringInterpolation: sql)
   }
 }
 
 extension PostgresQuery.StringInterpolation {
-  fileprivate mutating func appendInterpolation(_ sql: String, _ value: some PostgresEncodable) {
+  fileprivate mutating func append(_ sql: String, _ value: some PostgresEncodable, _ end: String = "") {
     appendLiteral(sql)
     appendInterpolation(value)
+    appendLiteral(end)
   }
 }
 
 extension Querying {
-  /// Reads a page of `source`, whose table with the ids is called `t`; the first page also counts.
+  /// Reads a page of what is selected; the first page also counts.
+  /// - Parameter table: where the rows are, joined to the ids: `device t USING (id)`.
   func page<Item>(
-    _ page: PageRequest, select columns: String, from source: String, where conditions: Conditions,
+    _ page: PageRequest, of selection: Selection, select columns: String, from table: String,
     read: (PostgresRow) throws -> Item
   ) async throws -> Page<Item> {
-    var statements = [conditions.statement("SELECT \(columns) FROM \(source)", page)]
-    if page.total == nil { statements.append(conditions.statement("SELECT count(*) FROM \(source)", nil)) }
+    var statements = [selection.rows(columns, of: table, page)]
+    if page.total == nil { statements.append(selection.count) }
     let results = try await pipeline(statements)
     let rows = results[0].prefix(page.limit)
     let more = results[0].count > page.limit

@@ -11,7 +11,7 @@ extension PostgresError {
     case (Self.unique, "organisation_slug"): .taken("/slug", "Another organisation has this slug.")
     case (Self.unique, "device_device_id"): .taken("/deviceId", "Another device has this deviceId.")
     case (Self.unique, "device_mcu_id"): .taken("/mcuId", "Another device with this SoC has this mcuId.")
-    case (Self.unique, "device_unique_metadata_value"):
+    case (Self.unique, "device_metadata_unique"):
       .taken("/metadataFields", "Devices of this board have the same value of a field that is to be unique.")
     case (Self.foreignKey, "board_organisation"), (Self.foreignKey, "device_organisation"),
       (Self.foreignKey, "api_key_organisation"):

@@ -34,6 +34,9 @@ public struct API: Sendable {
     self.metrics = metrics
   }
 
+  /// Every route as verb and template, for tests that hold the description of the API against it.
+  public var routes: [(method: HTTPMethod, template: String)] { router.routes }
+
   public mutating func get(_ path: String, _ access: Access, _ use: @escaping Handler) {
     on(.get, path, access, use)
   }
@@ -126,9 +129,4 @@ public struct API: Sendable {
     logger.error("request failed", ["error": "\(error)", "target": request.target])
     return Problem(500, "The service failed to answer; the trace id in traceparent leads to its log.")
   }
-}
-
-/// An error that passes by itself: a database or broker that is away.
-public protocol TemporaryError: Error {
-  var isTemporary: Bool { get }
 }

@@ -24,10 +24,10 @@ public struct JSONShape<Value: Sendable>: Sendable {
 }
 
 extension JSONShape where Value == String {
-  /// Text of so many characters.
+  /// Text of so many characters: code points, as JSON Schema counts them, so that the bytes are bounded too.
   public static func string(_ length: ClosedRange<Int>) -> JSONShape {
     JSONShape("", expected: "a string of \(length.lowerBound) to \(length.upperBound) characters") {
-      $0.string.flatMap { length.contains($0.count) ? $0 : nil }
+      $0.string.flatMap { length.contains($0.unicodeScalars.count) ? $0 : nil }
     }
   }
   /// Text that satisfies `isValid`; `expected` says what that is.

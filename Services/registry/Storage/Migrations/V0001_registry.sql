@@ -61,21 +61,25 @@ CREATE TABLE device (
 );
 CREATE INDEX device_of_organisation ON device (organisation_id, id);
 CREATE INDEX device_of_board ON device (board_id, id);
-CREATE INDEX device_metadata ON device USING gin (metadata jsonb_path_ops);
 
-CREATE TABLE device_unique_metadata (
-  board_id uuid NOT NULL,
-  name     text NOT NULL,
-  value    text NOT NULL,
-  device   uuid NOT NULL REFERENCES device (id) ON DELETE CASCADE,
-  CONSTRAINT device_unique_metadata_value PRIMARY KEY (board_id, name, value)
+CREATE TABLE device_metadata (
+  device       uuid NOT NULL REFERENCES device (id) ON DELETE CASCADE,
+  organisation uuid NOT NULL,
+  board        uuid NOT NULL,
+  name         text NOT NULL,
+  value        text NOT NULL,
+  is_unique    boolean NOT NULL,
+  PRIMARY KEY (device, name)
 );
-COMMENT ON TABLE device_unique_metadata IS
-  'Values of the metadata fields that a board declares unique: the index keeps them so under concurrent writes.';
-CREATE INDEX device_unique_metadata_device ON device_unique_metadata (device);
+COMMENT ON TABLE device_metadata IS
+  'The metadata of the devices field by field: finds devices by a value, and keeps what a board declares unique so.';
+CREATE INDEX device_metadata_value ON device_metadata (organisation, name, value, device);
+CREATE UNIQUE INDEX device_metadata_unique ON device_metadata (board, name, value) WHERE is_unique;
 
 CREATE TABLE device_state (
   device_id        text PRIMARY KEY REFERENCES device (device_id) ON DELETE CASCADE,
+  id               uuid NOT NULL,
+  organisation_id  uuid NOT NULL,
   created_at       timestamptz NOT NULL,
   updated_at       timestamptz NOT NULL,
   attributes       jsonb NOT NULL,
@@ -86,8 +90,10 @@ CREATE TABLE device_state (
   online_source    text,
   connection_epoch bigint NOT NULL DEFAULT 0,
   presence_rev     bigint NOT NULL DEFAULT 0
-) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.5);
-COMMENT ON TABLE device_state IS
-  'The latest of each device, apart from its row: no index on what changes, so that updates stay on their page (HOT).';
+) WITH (fillfactor = 50);
+-- Few devices come or go, so that nearly all updates leave these alone and stay on their page (HOT).
+CREATE INDEX device_state_online ON device_state (organisation_id, id) WHERE online;
+CREATE INDEX device_state_offline ON device_state (organisation_id, id) WHERE online IS NOT TRUE;
+COMMENT ON TABLE device_state IS 'The latest of each device, apart from its row since it changes all the time.';
 COMMENT ON COLUMN device_state.attributes IS 'By name {value, at}.';
 COMMENT ON COLUMN device_state.route IS 'What the last packet named; null: the device itself was connected.';
