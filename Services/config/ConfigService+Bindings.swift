@@ -75,6 +75,13 @@ extension ConfigService {
     try await view(bindings.list(filter, page))
   }
 
+  /// The record id of a target that may also be named by its deviceId or mcuId.
+  /// - Throws: 404, 409.
+  func targetId(_ reference: String, in organisation: UUID?) async throws -> UUID {
+    if let id = UUID(uuidString: reference) { return id }
+    return try await device(reference, in: organisation).id
+  }
+
   /// A binding with how far its devices are.
   struct BindingView: Sendable {
     let binding: Binding
