@@ -13,14 +13,8 @@ struct Backoff: Sendable {
     return overflow ? longest : min(longest, value)
   }
 
-  /// The wait before that try: anything from 0 to the ceiling.
-  func delay(attempt: Int, using generator: inout some RandomNumberGenerator) -> UInt64 {
-    UInt64.random(in: 0...ceiling(attempt: attempt), using: &generator)
-  }
-
-  /// The same with the system's randomness.
-  func delay(attempt: Int) -> UInt64 {
-    var generator = SystemRandomNumberGenerator()
-    return delay(attempt: attempt, using: &generator)
+  /// The wait before that try: anything from 0 to the ceiling, evenly spread over the values of `random`.
+  func delay(attempt: Int, random: UInt64 = randomNumber()) -> UInt64 {
+    (ceiling(attempt: attempt) + 1).multipliedFullWidth(by: random).high
   }
 }

@@ -13,6 +13,9 @@ import Testing
 
   @Test func delaysFillTheWholeRange() {
     let backoff = Backoff()
+    #expect(backoff.delay(attempt: 2, random: 0) == 0)
+    #expect(backoff.delay(attempt: 2, random: .max) == 400_000_000)
+    #expect(backoff.delay(attempt: 2, random: 1 << 63) == 200_000_000)
     let delays = (0..<2_000).map { _ in backoff.delay(attempt: 2) }
     #expect(delays.allSatisfy { $0 <= 400_000_000 })
     #expect(delays.contains { $0 < 40_000_000 })

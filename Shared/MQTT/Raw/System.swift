@@ -8,6 +8,12 @@ func monotonicNanoseconds() -> UInt64 {
   return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
+/// 64 bits from the kernel.
+func randomNumber() -> UInt64 {
+  var number: UInt64 = 0
+  return getrandom(&number, 8, 0) == 8 ? number : monotonicNanoseconds() &* 0x9E37_79B9_7F4A_7C15
+}
+
 extension Duration {
   /// Whole nanoseconds, nothing below zero, bounded so that sums with a clock cannot overflow.
   var nanoseconds: UInt64 {
