@@ -67,7 +67,9 @@ extension ConfigService {
 
   /// - Throws: 404.
   func binding(_ id: UUID, in organisation: UUID?) async throws -> BindingView {
-    guard let binding = try await bindings.find(id, in: organisation) else { throw Problem.notFound("binding") }
+    guard let binding = try await bindings.find(id, in: organisation) else {
+      throw Problem.notFound("binding")
+    }
     return try await view([binding])[0]
   }
 

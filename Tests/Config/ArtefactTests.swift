@@ -13,7 +13,8 @@ import Wire
 
   @Test func anArtefactIsMadeAndRead() async throws {
     let world = try await World()
-    let made = try await world.ask(.post, path, world.draft(["b": .double(1.5), "a": "€"], board: world.board))
+    let made = try await world.ask(
+      .post, path, world.draft(["b": .double(1.5), "a": "€"], board: world.board))
     #expect(made.status == 201)
     let content = Array(#"{"a":"€","b":1.5}"#.utf8)
     #expect(made.json["content"]?.bytes == content)
@@ -89,7 +90,10 @@ import Wire
     let cases: [(JSON, [String])] = [
       ([:], ["/slot", "/profile", "/content"]),
       (["slot": "a b", "profile": profile, "content": 1], ["/slot"]),
-      (["slot": "wifi", "profile": ["type": "BOARD", "id": 1], "content": 1], ["/profile/type", "/profile/id"]),
+      (
+        ["slot": "wifi", "profile": ["type": "BOARD", "id": 1], "content": 1],
+        ["/profile/type", "/profile/id"]
+      ),
       (["slot": "wifi", "profile": sensor, "content": 1], ["/profile/type"]),
       (["slot": "wifi", "profile": profile, "content": 1, "version": 7], ["/version"]),
       (world.draft(board: world.theirBoard), ["/profile/id"]),
@@ -124,7 +128,9 @@ import Wire
     #expect(try await world.ask(.delete, location, key: world.theirKey).status == 404)
     #expect(try await world.ask(.get, path, key: world.theirKey).json["items"] == [])
     #expect(try await world.ask(.get, location, key: World.rootKey).status == 200)
-    #expect(try await world.ask(.post, path, key: World.rootKey, body.bytes).status == 400, "in which organisation?")
+    #expect(
+      try await world.ask(.post, path, key: World.rootKey, body.bytes).status == 400, "in which organisation?"
+    )
     let named = "\(path)?organisationId=\(world.ours.text)"
     #expect(try await world.ask(.post, named, key: World.rootKey, body.bytes).status == 201)
     #expect(try await world.ask(.get, "\(path)/nonsense").status == 404)

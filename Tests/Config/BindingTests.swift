@@ -173,7 +173,9 @@ import Wire
     var artefacts: [String: JSON] = [:]
     for slot in slots { artefacts[slot] = try await world.artefact(slot: slot) }
     try await withThrowingTaskGroup(of: Int.self) { [artefacts] group in
-      for slot in slots { group.addTask { try await world.bind(artefacts[slot] ?? .null, slot: slot).status } }
+      for slot in slots {
+        group.addTask { try await world.bind(artefacts[slot] ?? .null, slot: slot).status }
+      }
       for try await status in group { #expect(status == 201) }
     }
     let documents = try await world.fixture.outbox(world.device.deviceId, .deviceDownlink).map(\.json)
@@ -183,7 +185,8 @@ import Wire
 
   private func convergence(pending: Int64) -> JSON {
     [
-      "total": 1, "pending": .int(pending), "inProgress": 0, "accepted": .int(1 - pending), "rejected": 0, "failed": 0,
+      "total": 1, "pending": .int(pending), "inProgress": 0, "accepted": .int(1 - pending), "rejected": 0,
+      "failed": 0,
     ]
   }
 }

@@ -4,7 +4,8 @@ import Wire
 
 @Suite struct ConvergenceTests {
   typealias Cell = (
-    delivered: Bool, report: (ReportedSlot.Status, version: Bool, hash: Bool)?, SlotState.Status, SlotState.Reason?
+    delivered: Bool, report: (ReportedSlot.Status, version: Bool, hash: Bool)?, SlotState.Status,
+    SlotState.Reason?
   )
 
   /// Every cell: delivered or not × no report, or a report of each status on the desired version or not, with the
@@ -55,7 +56,8 @@ import Wire
         SlotState.Observation(status: $0.0, isDesiredVersion: $0.version, isDesiredHash: $0.hash)
       }
       let state = SlotState(isDelivered: cell.delivered, report: report)
-      #expect(state == SlotState(cell.2, cell.3), "delivered \(cell.delivered), \(String(describing: cell.report))")
+      #expect(
+        state == SlotState(cell.2, cell.3), "delivered \(cell.delivered), \(String(describing: cell.report))")
       seen.insert("\(cell.delivered) \(String(describing: report))")
     }
     #expect(seen.count == 2 * (1 + ReportedSlot.Status.allCases.count * 2 * 2))

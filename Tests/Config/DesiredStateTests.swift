@@ -18,7 +18,8 @@ import Wire
     #expect(
       try await world.state() == [
         "artefactId": artefact["id"] ?? .null, "bindingId": binding["id"] ?? .null,
-        "desired": ["version": 1, "sha256": artefact["sha256"] ?? .null], "status": "PENDING", "reason": "notDelivered",
+        "desired": ["version": 1, "sha256": artefact["sha256"] ?? .null], "status": "PENDING",
+        "reason": "notDelivered",
       ])
     try await world.fixture.uplink(deviceId, [.published(revision: 1)])
     #expect(try await world.state()?["reason"] == "noReport")
@@ -30,16 +31,18 @@ import Wire
     #expect(state?["reason"] == nil)
     #expect(
       state?["reported"] == [
-        "version": 1, "sha256": artefact["sha256"] ?? .null, "status": "ACCEPTED", "at": "1970-01-01T00:00:01.000Z",
+        "version": 1, "sha256": artefact["sha256"] ?? .null, "status": "ACCEPTED",
+        "at": "1970-01-01T00:00:01.000Z",
         "message": "done",
       ])
     let location = "/api/v1/desired-state-bindings/\(binding["id"]?.string ?? "")"
     #expect(try await world.ask(.get, location).json["convergence"]?["accepted"] == 1)
     let events = try await world.fixture.outbox(deviceId, .configEvents).suffix(4)
     #expect(
-      events.map(\.type) == ["documentChanged", "documentPublished", "reported", "reported"].map {
-        "martlet.config.\($0)"
-      })
+      events.map(\.type)
+        == ["documentChanged", "documentPublished", "reported", "reported"].map {
+          "martlet.config.\($0)"
+        })
     #expect(events.map { $0.json["rev"]?.int } == [1, 2, 3, 4])
     #expect(events.last?.json["status"] == "ACCEPTED")
   }
@@ -69,7 +72,8 @@ import Wire
     try await world.fixture.uplink(
       world.device.deviceId,
       [
-        .presence(online: true), .published(revision: 1), report(artefact, .inProgress), report(artefact, .rejected),
+        .presence(online: true), .published(revision: 1), report(artefact, .inProgress),
+        report(artefact, .rejected),
         .sent(id: UUID()), report(artefact, .rejected), .published(revision: 1),
       ])
     #expect(try await world.state()?["status"] == "REJECTED")
@@ -77,7 +81,8 @@ import Wire
       $0.type == "martlet.config.reported"
     }
     #expect(reported.map { $0.json["status"] } == ["IN_PROGRESS", "REJECTED"])
-    try await world.fixture.uplink(Identifier.randomDeviceId(), [report(artefact, .accepted), .published(revision: 9)])
+    try await world.fixture.uplink(
+      Identifier.randomDeviceId(), [report(artefact, .accepted), .published(revision: 9)])
   }
 
   @Test func whatCannotBeReadIsSetAside() async throws {
@@ -105,7 +110,9 @@ import Wire
         "UPDATE device_configuration SET next_attempt_at = now() WHERE device_id = \(deviceId) AND next_attempt_at > now()"
       )
     }
-    func sent() async throws -> [JSON] { try await world.fixture.outbox(deviceId, .deviceDownlink).map(\.json) }
+    func sent() async throws -> [JSON] {
+      try await world.fixture.outbox(deviceId, .deviceDownlink).map(\.json)
+    }
     _ = try await world.fixture.service.sendDue(limit: 1000)
     #expect(try await sent().count == 1, "not due yet")
     try await makeDue()
@@ -122,14 +129,16 @@ import Wire
     try await world.fixture.uplink("", [.brokerConnected])
     _ = try await world.fixture.service.sendDue(limit: 1000)
     #expect(try await sent().count == 2)
-    try await database.query("UPDATE device_configuration SET published_at = now() WHERE device_id = \(deviceId)")
+    try await database.query(
+      "UPDATE device_configuration SET published_at = now() WHERE device_id = \(deviceId)")
     try await world.fixture.uplink("", [.brokerConnected])
     try await Task.sleep(for: .milliseconds(2))
     _ = try await world.fixture.service.sendDue(limit: 1000)
     #expect(try await sent().count == 3, "a broker that is new may have forgotten it")
     try await world.fixture.uplink(deviceId, [.published(revision: 1)])
     let open = try await database.query(
-      "SELECT count(*) FROM device_configuration WHERE device_id = \(deviceId) AND next_attempt_at IS NOT NULL")
+      "SELECT count(*) FROM device_configuration WHERE device_id = \(deviceId) AND next_attempt_at IS NOT NULL"
+    )
     #expect(try open.first?.decode(Int.self) == 0)
   }
 

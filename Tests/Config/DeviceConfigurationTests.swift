@@ -24,7 +24,8 @@ import Wire
     let first = candidate(version: 1)
     _ = device.settle(["wifi": first], at: now)
     let second = Candidate(
-      bindingId: UUID(), path: "wifi", targetType: .deviceGroup, priority: 0, boundAt: now, artefact: first.artefact)
+      bindingId: UUID(), path: "wifi", targetType: .deviceGroup, priority: 0, boundAt: now,
+      artefact: first.artefact)
     #expect(device.settle(["wifi": second], at: now).isEmpty)
     #expect(device.slots["wifi"]?.bindingId == second.bindingId)
     #expect(device.revision == 1)
@@ -33,7 +34,8 @@ import Wire
   @Test func aSlotIsDeliveredOnlyWithTheRevisionThatBroughtIt() {
     var device = device()
     _ = device.settle(["wifi": candidate(version: 1)], at: now)
-    let both = ["wifi": device.slots["wifi"].map { again($0) }, "mesh": candidate(version: 1)].compactMapValues { $0 }
+    let both = ["wifi": device.slots["wifi"].map { again($0) }, "mesh": candidate(version: 1)]
+      .compactMapValues { $0 }
     _ = device.settle(both, at: now)
     #expect(tells(device.published(1, at: now)) == [.documentPublished(revision: 1)])
     #expect(state(device, "wifi") == SlotState(.pending, .noReport))
@@ -95,7 +97,8 @@ import Wire
     _ = device.settle([:], at: now)
     _ = device.settle(["wifi": candidate(version: 1)], at: now)
     _ = device.published(4, at: now)
-    #expect(state(device, "wifi") == SlotState(.pending, .noReport), "the device may have dropped it meanwhile")
+    #expect(
+      state(device, "wifi") == SlotState(.pending, .noReport), "the device may have dropped it meanwhile")
   }
 
   /// Whatever comes in whatever order: revisions and rev only grow, and no more is confirmed than was made.
@@ -144,12 +147,14 @@ import Wire
   private func candidate(version: Int) -> Candidate {
     Candidate(
       bindingId: UUID(), path: "wifi", targetType: .device, priority: 0, boundAt: now,
-      artefact: ArtefactReference(id: UUID(), version: version, sha256: "hash", contentType: "application/json"))
+      artefact: ArtefactReference(
+        id: UUID(), version: version, sha256: "hash", contentType: "application/json"))
   }
 
   private func again(_ slot: DesiredSlot) -> Candidate {
     Candidate(
-      bindingId: slot.bindingId, path: "wifi", targetType: .device, priority: 0, boundAt: now, artefact: slot.artefact)
+      bindingId: slot.bindingId, path: "wifi", targetType: .device, priority: 0, boundAt: now,
+      artefact: slot.artefact)
   }
 
   private func report(_ version: Int, _ status: ReportedSlot.Status, hash: String = "hash") -> Report {

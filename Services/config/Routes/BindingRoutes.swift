@@ -41,7 +41,8 @@ struct BindingRoutes: Sendable {
 
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     try await service.unbind(
-      request.id("id", of: "binding"), if: Precondition(request), in: context.scope(request), by: .init(context))
+      request.id("id", of: "binding"), if: Precondition(request), in: context.scope(request),
+      by: .init(context))
     return HTTPResponse(status: 204)
   }
 

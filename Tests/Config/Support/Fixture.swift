@@ -30,7 +30,8 @@ final class Fixture: Sendable {
   init(url: String) async throws {
     let kafka = try await KafkaServer.shared().bootstrapServers
     var reader = SettingsReader(
-      program: "tests", about: "", arguments: ["--kafka-bootstrap", kafka, "--log-level", "error"],
+      program: "tests", about: "",
+      arguments: ["--kafka-bootstrap", kafka, "--log-level", "error", "--replica", UUID().text],
       environment: ["MARTLET_DATABASE_URL": url])
     let settings = CommonSettings(&reader, service: "config")
     try reader.finish()
@@ -67,8 +68,10 @@ final class Fixture: Sendable {
   func uplink(_ deviceId: String, _ uplinks: [Uplink]) async throws {
     let messages = uplinks.enumerated().map { offset, uplink in
       KafkaMessage(
-        topic: KafkaTopic.deviceUplink.rawValue, partition: 0, offset: Int64(offset), key: Array(deviceId.utf8),
-        value: uplink.json.bytes, headers: [KafkaHeader(EventHeader.type, uplink.kind.rawValue)], timestamp: 1000)
+        topic: KafkaTopic.deviceUplink.rawValue, partition: 0, offset: Int64(offset),
+        key: Array(deviceId.utf8),
+        value: uplink.json.bytes, headers: [KafkaHeader(EventHeader.type, uplink.kind.rawValue)],
+        timestamp: 1000)
     }
     let rejected = try await apply(messages)
     if !rejected.isEmpty { throw TestSupportError("rejected: \(rejected)") }
@@ -77,7 +80,9 @@ final class Fixture: Sendable {
   /// - Returns: why some were set aside.
   func apply(_ messages: [KafkaMessage]) async throws -> [String] {
     let inbox = UplinkInbox(service: service)
-    return try await runtime.database.withTransaction { try await inbox.apply(messages, $0).rejected.map(\.reason) }
+    return try await runtime.database.withTransaction {
+      try await inbox.apply(messages, $0).rejected.map(\.reason)
+    }
   }
 
   /// What waits in the outbox for one key, in order.
@@ -125,7 +130,8 @@ struct World: Sendable {
     fixture = if let own { own } else { try await .shared() }
     func device(_ organisation: UUID, _ board: UUID) -> DeviceEntity {
       DeviceEntity(
-        id: .v7(), deviceId: Identifier.randomDeviceId(), mcuId: "mcu-\(Identifier.randomDeviceId())", soc: "esp32",
+        id: .v7(), deviceId: Identifier.randomDeviceId(), mcuId: "mcu-\(Identifier.randomDeviceId())",
+        soc: "esp32",
         boardId: board, organisationId: organisation, rev: 1)
     }
     self.device = device(ours, board)
@@ -135,11 +141,13 @@ struct World: Sendable {
     try await add(self.device)
     try await add(theirDevice)
     for (id, organisation, isPublic) in [
-      (board, ours, false), (otherBoard, ours, false), (publicBoard, theirs, true), (theirBoard, theirs, false),
+      (board, ours, false), (otherBoard, ours, false), (publicBoard, theirs, true),
+      (theirBoard, theirs, false),
     ] {
       try await add(
         BoardEntity(
-          id: id, organisationId: organisation, soc: "esp32", isPublic: isPublic, deviceType: nil, configSchemas: [:],
+          id: id, organisationId: organisation, soc: "esp32", isPublic: isPublic, deviceType: nil,
+          configSchemas: [:],
           commandCatalogue: [:], rev: 1))
     }
     for (role, key) in keys { try await add(key, role, ours) }
@@ -174,7 +182,8 @@ struct World: Sendable {
 
   /// Asks with a key of ours.
   func ask(
-    _ method: HTTPMethod, _ path: String, as role: Role = .admin, _ body: JSON? = nil, _ headers: HTTPFields = [:]
+    _ method: HTTPMethod, _ path: String, as role: Role = .admin, _ body: JSON? = nil,
+    _ headers: HTTPFields = [:]
   ) async throws -> Answer {
     try await ask(method, path, key: keys[role], body?.bytes ?? [], headers)
   }
@@ -198,19 +207,24 @@ struct World: Sendable {
   func artefact(
     _ content: JSON = ["ssid": "x"], slot: String = "wifi", board: UUID? = nil
   ) async throws -> JSON {
-    let answer = try await ask(.post, "/api/v1/config-artefacts", draft(content, slot: slot, board: board ?? self.board))
+    let answer = try await ask(
+      .post, "/api/v1/config-artefacts", draft(content, slot: slot, board: board ?? self.board))
     guard answer.status == 201 else { throw TestSupportError("no artefact: \(answer.json.text)") }
     return answer.json
   }
 
   func draft(_ content: JSON = ["ssid": "x"], slot: String = "wifi", board: UUID) -> JSON {
-    ["slot": .string(slot), "profile": ["type": "DEVICE_PROFILE", "id": .string(board.text)], "content": content]
+    [
+      "slot": .string(slot), "profile": ["type": "DEVICE_PROFILE", "id": .string(board.text)],
+      "content": content,
+    ]
   }
 
   /// Binds an artefact to our device.
   func bind(_ artefact: JSON, slot: String = "wifi", to device: DeviceEntity? = nil) async throws -> Answer {
     try await ask(
-      .put, "/api/v1/desired-state-bindings", as: .operator, binding(artefact, slot: slot, to: device?.deviceId))
+      .put, "/api/v1/desired-state-bindings", as: .operator,
+      binding(artefact, slot: slot, to: device?.deviceId))
   }
 
   func binding(_ artefact: JSON, slot: String = "wifi", to device: String? = nil) -> JSON {
