@@ -88,7 +88,8 @@ final class AdminCore: Sendable {
       return (state.jobs, state.isStopped ? nil : state.handle, state.isStopped)
     }
     for job in jobs { job(handle) }
-    if !isStopped, jobs.isEmpty { signal.wait(.seconds(3600)) }
+    handle?.serveLog()
+    if !isStopped, jobs.isEmpty { signal.wait(.seconds(5)) }
     return !isStopped
   }
 }

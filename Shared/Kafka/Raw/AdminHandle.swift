@@ -14,6 +14,9 @@ final class AdminHandle: @unchecked Sendable {
       RD_KAFKA_PRODUCER, settings: configuration.settings([:]), context: HandleContext(logger: logger))
   }
 
+  /// Writes the log lines that have come meanwhile.
+  func serveLog() { rd_kafka_poll(raw.pointer, 0) }
+
   /// Topics and their numbers of partitions: all, or one, which a development broker then creates.
   func metadata(_ topic: String?, _ timeout: Duration) throws -> [String: Int] {
     let handle = topic.flatMap { rd_kafka_topic_new(raw.pointer, $0, nil) }
@@ -33,14 +36,16 @@ final class AdminHandle: @unchecked Sendable {
 
   /// The next offset of every partition. Brokers that are still taking a new topic's partitions up are asked again.
   func endOffsets(_ topic: String, _ timeout: Duration) throws -> [Int32: Int64] {
-    let end = ContinuousClock.now + timeout
+    let start = ContinuousClock.now
     while true {
       do {
-        return try endOffsets(topic, by: end)
-      } catch let error as KafkaError where error.isRetryable && end - .now > .milliseconds(50) {
+        return try endOffsets(topic, by: start + timeout)
+      } catch let error as KafkaError where error.isRetryable {
         counts[topic] = nil
-        // An unknown topic is an answer.
-        if error.code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART.rawValue { throw error }
+        // A topic that is still unknown after a second is no new one.
+        let isUnknown = error.code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART.rawValue
+        let patience = isUnknown ? min(timeout, .seconds(1)) : timeout
+        guard .now - start + .milliseconds(25) < patience else { throw error }
         Signal().wait(.milliseconds(25))
       }
     }

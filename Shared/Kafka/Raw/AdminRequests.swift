@@ -18,6 +18,16 @@ extension AdminHandle {
     try ask(
       RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout,
       { rd_kafka_CreateTopics(raw.pointer, &wanted, wanted.count, $0, $1) }, read: Self.check)
+    try awaitTopics(missing, .now + timeout)
+  }
+
+  /// Brokers hear of a new topic a little after the controller has answered.
+  private func awaitTopics(_ topics: [KafkaNewTopic], _ end: ContinuousClock.Instant) throws {
+    while true {
+      let existing = try metadata(nil, end - .now)
+      guard topics.contains(where: { existing[$0.name] == nil }), .now < end else { return }
+      Signal().wait(.milliseconds(25))
+    }
   }
 
   private func isMockCluster(_ timeout: Duration) -> Bool {

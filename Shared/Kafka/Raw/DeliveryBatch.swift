@@ -30,6 +30,7 @@ final class DeliveryBatch: @unchecked Sendable {
       batch: Unmanaged.passUnretained(self), offset: -1, partition: -1,
       error: RD_KAFKA_RESP_ERR__IN_PROGRESS)
     slots.initialize(repeating: none, count: messages.count)
+    holds.store(messages.count + 1, ordering: .releasing)
   }
 
   deinit { slots.deallocate() }
@@ -46,10 +47,13 @@ final class DeliveryBatch: @unchecked Sendable {
   /// librdkafka's delivery report of one message; the batch is kept alive by the producer until the last one.
   static func report(_ message: rd_kafka_message_t) {
     guard let slot = message._private?.assumingMemoryBound(to: Slot.self) else { return }
+    // librdkafka's locks order this after `init` already, but ThreadSanitizer does not see C11's mutexes.
+    let batch = slot.pointee.batch.takeUnretainedValue()
+    _ = batch.holds.load(ordering: .acquiring)
     slot.pointee.offset = message.offset
     slot.pointee.partition = message.partition
     slot.pointee.error = message.err
-    slot.pointee.batch.takeUnretainedValue().release()
+    batch.release()
   }
 
   /// Gives up one hold.

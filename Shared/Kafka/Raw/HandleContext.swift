@@ -27,7 +27,7 @@ final class HandleContext: @unchecked Sendable {
     opaque.map { Unmanaged<HandleContext>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// A line of the library's own; its levels are syslog's. On any of the library's threads.
+  /// A line of the library's own; its levels are syslog's. Within a poll.
   func log(_ level: Int32, _ facility: UnsafePointer<CChar>?, _ text: UnsafePointer<CChar>?) {
     let facility = facility.map { String(cString: $0) } ?? ""
     let text = text.map { String(cString: $0) } ?? ""

@@ -40,6 +40,8 @@ final class RawHandle: @unchecked Sendable {
     }
     self.pointer = pointer
     self.context = context
+    // Log lines come with the polls: nothing of ours runs on the library's threads.
+    rd_kafka_set_log_queue(pointer, nil)
   }
 
   deinit {
@@ -58,7 +60,7 @@ extension KafkaConfiguration {
       "reconnect.backoff.ms": "50", "reconnect.backoff.max.ms": "1000",
       // New topics and partitions are seen within 10 s, not 5 minutes.
       "topic.metadata.refresh.interval.ms": "10000",
-      "log.connection.close": "false",
+      "log.connection.close": "false", "log.queue": "true",
     ]
     return common.merging(kind) { $1 }.merging(extra) { $1 }
   }

@@ -1,0 +1,105 @@
+import FoundationEssentials
+import Wire
+
+/// One device as the registry knows it; what the device says of itself is its state.
+public struct Device: Sendable, Equatable {
+  public let id: UUID
+  public let createdAt: Date
+  public var updatedAt: Date
+  public let mcuId: String
+  public let boardId: UUID
+  /// Its board's.
+  public var soc: String
+  public let organisationId: UUID
+  public let deviceId: String
+  public var metadata: Metadata
+  public var name: String?
+  /// Grows by one with each change.
+  public var rev: Int64
+
+  public init(
+    id: UUID, createdAt: Date, updatedAt: Date, mcuId: String, boardId: UUID, soc: String,
+    organisationId: UUID,
+    deviceId: String, metadata: Metadata, name: String?, rev: Int64
+  ) {
+    (self.id, self.createdAt, self.updatedAt, self.mcuId) = (id, createdAt, updatedAt, mcuId)
+    (self.boardId, self.soc, self.organisationId) = (boardId, soc, organisationId)
+    (self.deviceId, self.metadata, self.name, self.rev) = (deviceId, metadata, name, rev)
+  }
+
+  /// As the API writes it.
+  public var json: JSON {
+    .compact([
+      "id": .string(id.text), "createdAt": .string(createdAt.rfc3339),
+      "updatedAt": .string(updatedAt.rfc3339),
+      "mcuId": .string(mcuId), "boardId": .string(boardId.text),
+      "organisationId": .string(organisationId.text), "deviceId": .string(deviceId),
+      "metadata": metadata.json,
+      "name": name.map { .string($0) },
+    ])
+  }
+
+  static let deviceId = JSONShape<String>.string(
+    matching: "16 lower-case hexadecimal characters", Identifier.isDeviceId)
+  static let mcuId = JSONShape<String>.string(
+    matching: "1 to 64 letters, digits, dots, underscores, colons and hyphens", Identifier.isMcuId)
+  static let name = JSONShape<String>.string(1...200)
+}
+
+/// A device that is to be made, and what is known of its state.
+public struct NewDevice: Sendable, Equatable {
+  /// Without the SoC, which its board gives.
+  public let device: Device
+  private let initialState: JSONObject
+
+  /// The attributes that its state begins with.
+  public var attributes: JSON {
+    let at = JSON.string(device.createdAt.rfc3339)
+    return .object(
+      initialState.members.reduce(into: JSONObject()) { $0[$1.name] = ["value": $1.value, "at": at] })
+  }
+
+  /// From the body that asks for it.
+  /// - Parameter organisation: whose it is if the body does not say.
+  public init(_ body: inout JSONFields, organisation: UUID?, id: UUID, at time: Date) {
+    device = Device(
+      id: id, createdAt: time, updatedAt: time, mcuId: body.required("mcuId", Device.mcuId),
+      boardId: body.required("boardId", .uuid), soc: "",
+      organisationId: body.organisation(default: organisation),
+      deviceId: body.optional("deviceId", Device.deviceId) ?? Identifier.randomDeviceId(),
+      metadata: body.metadata("metadata") ?? [:], name: body.optional("name", Device.name), rev: 1)
+    initialState = body.optional("initialDeviceState", DeviceSoftware.shape) ?? JSONObject()
+  }
+}
+
+extension Device {
+  /// What a PATCH makes of it: JSON Merge Patch (RFC 7396) of the document.
+  public func patched(by patch: JSON, at time: Date) throws(JSONFaults) -> Device {
+    var fields = JSONFields(json.merged(with: patch))
+    fields.fixed(["id", "createdAt", "mcuId", "boardId", "organisationId", "deviceId"], as: json)
+    var changed = next(at: time)
+    changed.metadata = fields.metadata("metadata") ?? [:]
+    changed.name = fields.optional("name", Self.name)
+    try fields.finish()
+    return changed
+  }
+
+  /// What a PUT makes of it: `{metadata?: {operation, value}, name?}`; what is left out stays.
+  public func changed(by body: JSON, at time: Date) throws(JSONFaults) -> Device {
+    var fields = JSONFields(body)
+    var changed = next(at: time)
+    if let metadata = fields.optional("metadata", MetadataChange.shape) {
+      changed.metadata = metadata.applied(to: self.metadata)
+    }
+    if fields.has("name") { changed.name = fields.optional("name", Self.name) }
+    try fields.finish()
+    return changed
+  }
+
+  private func next(at time: Date) -> Device {
+    var next = self
+    next.updatedAt = time
+    next.rev += 1
+    return next
+  }
+}

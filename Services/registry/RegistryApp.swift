@@ -1,0 +1,45 @@
+import Observability
+import Postgres
+import Runtime
+
+/// The settings of the registry.
+public struct RegistrySettings: Sendable {
+  public let common: CommonSettings
+  public let rootKey: String
+  public let broker: String
+
+  public init(_ settings: inout SettingsReader) {
+    common = CommonSettings(&settings, service: "registry")
+    rootKey = settings.secret(
+      "root-key",
+      help: "The root key: creates organisations and their first keys, and may act in any of them.")
+    broker = settings.string(
+      "broker-name", default: "mosquitto", help: "What last routes call the broker that devices connect to.")
+  }
+}
+
+extension RegistryService {
+  /// Builds the service and runs it until SIGTERM.
+  public static func run(_ settings: RegistrySettings) async throws {
+    let runtime = try ServiceRuntime(service: "registry", settings: settings.common)
+    let registry = RegistryService(runtime: runtime, broker: settings.broker)
+    let inbox = UplinkInbox(registry: registry)
+    var reading = BatchConsumer.Configuration(name: "state", topic: .deviceUplink)
+    // Nobody waits for the state: few large batches cost the least.
+    reading.maximumBatch = 5000
+    reading.pause = .milliseconds(250)
+    let states = try runtime.consumer(reading) { try await inbox.apply($0, $1) }
+    var api = API(
+      authenticator: Authenticator(rootKey: settings.rootKey, store: APIKeyTable(database: runtime.database)),
+      logger: runtime.logger, metrics: runtime.metrics)
+    api.registry(registry)
+    try await runtime.run(
+      migrations: [("registry", migrations)], services: [("state", states)], api: api,
+      openAPI: PackageResources.openapi_yaml)
+  }
+
+  static let migrations: [PostgresMigration] = [
+    PostgresMigration(
+      name: "V0001_registry", sql: String(decoding: PackageResources.V0001_registry_sql, as: UTF8.self))
+  ]
+}

@@ -1,0 +1,74 @@
+import FoundationEssentials
+import HTTP
+import Postgres
+import RegistryDomain
+import Runtime
+import Wire
+
+/// The one door of the registry: every use case is a method here, by the object that it is about, and Routes and
+/// Messaging call nothing else.
+public struct RegistryService: Sendable {
+  let database: PostgresClient
+  /// What last routes call the broker that devices connect to.
+  let broker: String
+  private let outbox: OutboxRelay
+
+  init(runtime: ServiceRuntime, broker: String) {
+    self.init(database: runtime.database, outbox: runtime.outbox, broker: broker)
+  }
+
+  init(database: PostgresClient, outbox: OutboxRelay, broker: String) {
+    (self.database, self.outbox, self.broker) = (database, outbox, broker)
+  }
+
+  /// What a change leaves behind: its answer, and the records that tell of it.
+  struct Change<Answer: Sendable>: Sendable {
+    let answer: Answer
+    let records: [Event]
+  }
+
+  /// Makes a change: its rows and its records are one transaction.
+  ///
+  /// It returns when Kafka has the records, so that every other service can act on the change at once. When Kafka is
+  /// away that takes too long; then it returns all the same: the change is durable, and the relay publishes it later.
+  /// - Parameter refusal: what a client is told when the database refuses.
+  /// - Throws: that refusal; what `body` throws.
+  func change<Answer: Sendable>(
+    refusal: (PostgresError) -> Problem? = \.refusal,
+    _ body: @Sendable (PostgresConnection) async throws -> Change<Answer>
+  ) async throws -> Answer {
+    let (answer, records): (Answer, [Int64])
+    do {
+      (answer, records) = try await database.withTransaction { connection in
+        let change = try await body(connection)
+        return (change.answer, try await connection.query(Outbox.insert(change.records)).decode(Int64.self))
+      }
+    } catch let error as PostgresError { throw refusal(error) ?? error }
+    _ = try? await outbox.published(records)
+    return answer
+  }
+
+  /// Removes an object; while something still refers to it that is refused.
+  func remove(
+    inUse: String, _ body: @Sendable (PostgresConnection) async throws -> [Event]
+  ) async throws {
+    try await change(refusal: { $0.code == PostgresError.foreignKey ? .conflict(inUse) : nil }) {
+      Change(answer: (), records: try await body($0))
+    }
+  }
+}
+
+/// What a change of an object expects of it: the `If-Match` of the request.
+struct Precondition: Sendable {
+  /// The revisions that will do; nil if any does.
+  let revisions: [Int64]?
+
+  static let none = Precondition(revisions: nil)
+
+  /// - Throws: 412 if the object has been changed meanwhile.
+  func check(_ revision: Int64) throws {
+    if let revisions, !revisions.contains(revision) {
+      throw Problem(412, "It has been changed meanwhile: read it again (If-Match).")
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import Crypto
+import FoundationEssentials
+import HTTP
+import RegistryDomain
+import Runtime
+import Wire
+
+struct APIKeyRoutes: Sendable {
+  let registry: RegistryService
+
+  func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    .list(try await registry.apiKeys(in: try context.scope(request), try request.page()), of: request) {
+      $0.json
+    }
+  }
+
+  /// The only answer that ever shows the key.
+  func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let secret = APIKey.text(random: SecureRandom.bytes(count: 32))
+    let own = context.principal.organisationId
+    let new = try request.decode {
+      APIKey(
+        creating: &$0, organisation: own, id: .v7(), hash: SHA256.hash(secret).hex, at: .now.wholeMilliseconds
+      )
+    }
+    var shown = try await registry.create(new, in: own, context).json.object ?? JSONObject()
+    shown["key"] = .string(secret)
+    return .json(.object(shown), status: 201)
+  }
+
+  func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    try await registry.delete(
+      apiKey: try request.id("id", of: "API key"), in: context.principal.organisationId, context)
+    return .noContent
+  }
+
+  func whoami(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    switch context.principal {
+    case .root: .json(["name": "root", "role": "admin"])
+    case .key(let id, let organisation, let name, let role):
+      .json([
+        "id": .string(id.text), "name": .string(name), "role": .string(role.rawValue),
+        "organisationId": .string(organisation.text),
+      ])
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import FoundationEssentials
+import HTTP
+import RegistryDomain
+import Runtime
+import Wire
+
+struct DeviceRoutes: Sendable {
+  let registry: RegistryService
+
+  func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let filter = try DeviceFilter(request, context)
+    return .list(try await registry.devices(filter, try request.page()), of: request) { $0.json }
+  }
+
+  func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let own = context.principal.organisationId
+    let new = try request.decode {
+      NewDevice(&$0, organisation: own, id: .v7(), at: .now.wholeMilliseconds)
+    }
+    return Self.answer(try await registry.create(new, in: own, context), status: 201)
+  }
+
+  /// Here `{id}` may also be the device's `deviceId` or `mcuId`.
+  func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    Self.answer(try await registry.device(request.parameter("id"), in: try context.scope(request)))
+  }
+
+  func readByDeviceId(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    Self.answer(
+      try await registry.device(deviceId: request.parameter("deviceId"), in: try context.scope(request)))
+  }
+
+  func readByMcuId(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    Self.answer(
+      try await registry.device(
+        soc: request.parameter("soc"), mcuId: request.parameter("mcuId"), in: try context.scope(request)))
+  }
+
+  func update(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let body = try request.json()
+    return try await edit(request, context) { try $0.changed(by: body, at: .now.wholeMilliseconds) }
+  }
+
+  func patch(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let body = try request.json()
+    return try await edit(request, context) { try $0.patched(by: body, at: .now.wholeMilliseconds) }
+  }
+
+  func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    try await registry.delete(
+      device: request.parameter("id"), in: try context.scope(request), request.precondition, context)
+    return .noContent
+  }
+
+  private func edit(
+    _ request: HTTPRequest, _ context: RequestContext, _ edit: @Sendable (Device) throws -> Device
+  ) async throws -> HTTPResponse {
+    Self.answer(
+      try await registry.update(
+        device: request.parameter("id"), in: try context.scope(request), request.precondition, context, edit))
+  }
+
+  private static func answer(_ device: Device, status: Int = 200) -> HTTPResponse {
+    .object(device.json, rev: device.rev, status: status)
+  }
+}
+
+extension DeviceFilter {
+  /// `boardId`, `online`, `q`, `metadata.<field>`, and for root `organisationId`.
+  init(_ request: HTTPRequest, _ context: RequestContext) throws {
+    self.init(
+      organisation: try context.scope(request), board: try request.queryId("boardId"),
+      online: try request.bool("online"))
+    search = request.query["q"].flatMap { $0.isEmpty ? nil : $0 }
+    for item in request.query.items where item.name.hasPrefix("metadata.") {
+      metadata[String(item.name.dropFirst("metadata.".count))] = .string(item.value)
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import FoundationEssentials
+import HTTP
+import Runtime
+import Wire
+
+// Lists of the registry (SPEC, section 1): a bare array, the next page in `Link`, the number of all in
+// `X-Total-Count`.
+extension HTTPRequest {
+  /// `limit`, and `offset` or `cursor`.
+  func page() throws -> PageRequest {
+    var page = PageRequest()
+    page.limit = try int("limit", default: 100, in: 1...1000)
+    page.offset = try int("offset", default: 0, in: 0...Int(Int32.max))
+    guard let text = query["cursor"] else { return page }
+    if page.offset > 0 { throw Problem.badRequest("Give either offset or cursor.") }
+    let values = try Cursor(text, count: 2).values
+    guard let after = UUID(uuidString: values[0]), let total = Int64(values[1]), total >= 0 else {
+      throw Problem.badRequest("cursor is not one that this list gave out.")
+    }
+    (page.after, page.total) = (after, total)
+    return page
+  }
+
+  /// A query parameter that is true or false.
+  func bool(_ name: String) throws -> Bool? {
+    switch query[name] {
+    case nil: nil
+    case "true": true
+    case "false": false
+    default: throw Problem.badRequest("\(name) must be true or false.")
+    }
+  }
+
+  /// A query parameter that is a record id.
+  func queryId(_ name: String) throws -> UUID? {
+    guard let text = query[name] else { return nil }
+    guard let id = UUID(uuidString: text) else { throw Problem.badRequest("\(name) must be a UUID.") }
+    return id
+  }
+
+  /// This request's address with another cursor.
+  fileprivate func address(cursor: String) -> String {
+    let kept = query.items.filter { $0.name != "cursor" && $0.name != "offset" }
+    let items = (kept + [HTTPQuery.Item("cursor", cursor)])
+      .map { "\(Self.escape($0.name))=\(Self.escape($0.value))" }
+    return "/" + path.map(Self.escape).joined(separator: "/") + "?" + items.joined(separator: "&")
+  }
+
+  private static func escape(_ text: String) -> String {
+    text.utf8.reduce(into: "") { escaped, byte in
+      let character = Character(UnicodeScalar(byte))
+      let isPlain = byte < 0x80 && (character.isLetter || character.isNumber || "-._~".contains(character))
+      escaped += isPlain ? String(character) : "%" + Hex.string([byte]).uppercased()
+    }
+  }
+}
+
+extension HTTPResponse {
+  /// One page of a list.
+  static func list<Item>(
+    _ page: Page<Item>, of request: HTTPRequest, _ encode: (Item) -> JSON
+  ) -> HTTPResponse {
+    var response = HTTPResponse.json(.array(page.items.map(encode)))
+    response.headers["X-Total-Count"] = "\(page.total)"
+    if let next = page.next {
+      let cursor = Cursor([next.text, "\(page.total)"]).text
+      response.headers["Link"] = "<\(request.address(cursor: cursor))>; rel=\"next\""
+    }
+    return response
+  }
+}

@@ -1,0 +1,121 @@
+import FoundationEssentials
+import Postgres
+import RegistryDomain
+import Wire
+
+/// Devices in the database.
+struct DeviceTable: Sendable {
+  let database: any Querying
+
+  static let columns = """
+    t.id, t.created_at, t.updated_at, t.mcu_id, t.board_id, t.soc, t.organisation_id, t.device_id, t.metadata, t.name,
+    t.rev
+    """
+
+  static func read(_ row: PostgresRow) throws -> Device {
+    Device(
+      id: try row["id"].decode(UUID.self), createdAt: try row["created_at"].decode(Date.self),
+      updatedAt: try row["updated_at"].decode(Date.self), mcuId: try row["mcu_id"].decode(String.self),
+      boardId: try row["board_id"].decode(UUID.self), soc: try row["soc"].decode(String.self),
+      organisationId: try row["organisation_id"].decode(UUID.self),
+      deviceId: try row["device_id"].decode(String.self),
+      metadata: (try row["metadata"].optionalObject() ?? JSONObject()).members
+        .reduce(into: [:]) { $0[$1.name] = $1.value.string },
+      name: try row["name"].decode(String?.self), rev: try row["rev"].decode(Int64.self))
+  }
+
+  /// A device and its state.
+  func insert(_ device: Device, attributes: JSON) async throws {
+    try await database.query(
+      """
+      WITH device AS (
+        INSERT INTO device (id, created_at, updated_at, mcu_id, board_id, soc, organisation_id, device_id, metadata,
+          name, rev)
+        VALUES (\(device.id), \(device.createdAt), \(device.updatedAt), \(device.mcuId), \(device.boardId),
+          \(device.soc), \(device.organisationId), \(device.deviceId), \(PostgresJSON(device.metadata)),
+          \(device.name), \(device.rev))
+        RETURNING device_id, created_at
+      )
+      INSERT INTO device_state (device_id, created_at, updated_at, attributes)
+      SELECT device_id, created_at, created_at, \(PostgresJSON(bytes: attributes.bytes)) FROM device
+      """)
+  }
+
+  func update(_ device: Device) async throws {
+    try await database.query(
+      """
+      UPDATE device SET updated_at = \(device.updatedAt), metadata = \(PostgresJSON(device.metadata)),
+        name = \(device.name), rev = \(device.rev)
+      WHERE id = \(device.id)
+      """)
+  }
+
+  /// Also its state and its unique values, which refer to it.
+  func delete(_ id: UUID) async throws { try await database.query("DELETE FROM device WHERE id = \(id)") }
+
+  /// Claims the values that no other device of the board may have, in the place of those that this one had.
+  /// - Returns: the names of those that another has.
+  func claim(_ uniques: Metadata, of device: Device) async throws -> [String] {
+    if device.rev > 1 {
+      try await database.query("DELETE FROM device_unique_metadata WHERE device = \(device.id)")
+    }
+    guard !uniques.isEmpty else { return [] }
+    // One order for all, so that two devices never wait for each other in a circle.
+    let names = uniques.keys.sorted()
+    let claimed = try await database.query(
+      """
+      INSERT INTO device_unique_metadata (board_id, name, value, device)
+      SELECT \(device.boardId), name, value, \(device.id)
+      FROM unnest(\(names)::text[], \(names.map { uniques[$0] ?? "" })::text[]) AS u (name, value)
+      ON CONFLICT DO NOTHING RETURNING name
+      """
+    ).decode(String.self)
+    return names.filter { !claimed.contains($0) }
+  }
+
+  /// By record id, `deviceId` or `mcuId`, the first of these that fits: one, or several with that `mcuId`.
+  func find(_ reference: String, in organisation: UUID?) async throws -> [Device] {
+    let devices = try await database.query(
+      """
+      SELECT 1 AS rank, \(unescaped: Self.columns) FROM device t WHERE t.id = \(UUID(uuidString: reference))
+        AND (\(organisation)::uuid IS NULL OR t.organisation_id = \(organisation))
+      UNION ALL
+      SELECT 2, \(unescaped: Self.columns) FROM device t WHERE t.device_id = \(reference)
+        AND (\(organisation)::uuid IS NULL OR t.organisation_id = \(organisation))
+      UNION ALL
+      SELECT 3, \(unescaped: Self.columns) FROM device t WHERE t.mcu_id = \(reference)
+        AND (\(organisation)::uuid IS NULL OR t.organisation_id = \(organisation))
+      """
+    ).map { (rank: try $0["rank"].decode(Int32.self), device: try Self.read($0)) }
+    let best = devices.map(\.rank).min()
+    return devices.filter { $0.rank == best }.map(\.device)
+  }
+
+  func find(deviceId: String, in organisation: UUID?) async throws -> Device? {
+    try await database.query(
+      """
+      SELECT \(unescaped: Self.columns) FROM device t WHERE device_id = \(deviceId)
+        AND (\(organisation)::uuid IS NULL OR organisation_id = \(organisation))
+      """
+    ).first.map(Self.read)
+  }
+
+  func find(soc: String, mcuId: String, in organisation: UUID?) async throws -> Device? {
+    try await database.query(
+      """
+      SELECT \(unescaped: Self.columns) FROM device t WHERE mcu_id = \(mcuId) AND soc = \(soc)
+        AND (\(organisation)::uuid IS NULL OR organisation_id = \(organisation))
+      """
+    ).first.map(Self.read)
+  }
+
+  /// Held against other writers until the transaction ends.
+  func lock(_ id: UUID) async throws -> Device? {
+    try await database.query("SELECT \(unescaped: Self.columns) FROM device t WHERE id = \(id) FOR UPDATE")
+      .first.map(Self.read)
+  }
+}
+
+extension PostgresJSON {
+  fileprivate init(_ metadata: Metadata) { self.init(bytes: metadata.json.bytes) }
+}
