@@ -102,6 +102,12 @@ let package = Package(
     tests("Kafka", ["Kafka", "Observability"]),
     tests("Postgres", ["Postgres", "Observability"]),
     tests("MQTT", ["MQTT", "Observability"]),
+    tests(
+      "Config",
+      [
+        "Wire", "Observability", "HTTP", "Kafka", "Postgres", "Runtime", "Directory", "Crypto", "ConfigDomain",
+        "ConfigService", "ConfigMain",
+      ]),
   ]
     + service("registry", "Registry", extra: ["Crypto"], directory: false)
     + service("config", "Config", extra: ["Crypto"])
