@@ -102,6 +102,8 @@ let package = Package(
     tests("Kafka", ["Kafka", "Observability"]),
     tests("Postgres", ["Postgres", "Observability"]),
     tests("MQTT", ["MQTT", "Observability"]),
+    tests("Bridge", ["BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "Kafka", "MQTT", "Observability"]),
+    tests("Simulator", ["Simulator", "martlet", "Wire", "MQTT", "Crypto", "Observability"]),
   ]
     + service("registry", "Registry", extra: ["Crypto"], directory: false)
     + service("config", "Config", extra: ["Crypto"])
