@@ -108,6 +108,7 @@ let package = Package(
         "Wire", "Observability", "HTTP", "Kafka", "Postgres", "Runtime", "Directory", "Crypto", "ConfigDomain",
         "ConfigService", "ConfigMain",
       ]),
+    tests("Bridge", ["BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "Kafka", "MQTT", "Observability"]),
   ]
     + service("registry", "Registry", extra: ["Crypto"], directory: false)
     + service("config", "Config", extra: ["Crypto"])
