@@ -45,6 +45,12 @@ public struct PostgresQuery: ExpressibleByStringInterpolation, Sendable, CustomS
       sql += "$\(binds.cells.count)"
     }
 
+    /// A value or null becomes a bind. (Without it the compiler warns of every optional in a query.)
+    public mutating func appendInterpolation<T: PostgresEncodable>(_ value: T?) {
+      binds.append(value)
+      sql += "$\(binds.cells.count)"
+    }
+
     /// Text of the program's own (the name of a table) that becomes part of the SQL. Never a value.
     public mutating func appendInterpolation(unescaped text: String) { sql += text }
   }
