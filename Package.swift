@@ -107,6 +107,13 @@ let package = Package(
     tests("Kafka", ["Kafka", "Observability"]),
     tests("Postgres", ["Postgres", "Observability"]),
     tests("MQTT", ["MQTT", "Observability"]),
+    tests(
+      "Config",
+      [
+        "Wire", "Observability", "HTTP", "Kafka", "Postgres", "Runtime", "Directory", "Crypto", "ConfigDomain",
+        "ConfigService", "ConfigMain",
+      ]),
+    tests("Bridge", ["BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "Kafka", "MQTT", "Observability"]),
   ]
     + service("registry", "Registry", extra: ["Crypto"], directory: false)
     + service("config", "Config", extra: ["Crypto"])

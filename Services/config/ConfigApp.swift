@@ -10,7 +10,8 @@ public struct ConfigSettings: Sendable {
 
   public init(_ settings: inout SettingsReader) {
     common = CommonSettings(&settings, service: "config")
-    rootKey = settings.secret("root-key", help: "The root key: creates organisations and may act in any of them.")
+    rootKey = settings.secret(
+      "root-key", help: "The root key: creates organisations and may act in any of them.")
     directoryDelay = .milliseconds(
       settings.int(
         "directory-delay-ms", default: 0, in: 0...60_000,

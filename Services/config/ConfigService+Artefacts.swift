@@ -21,7 +21,8 @@ extension ConfigService {
     try await checkProfile(draft.profile, in: organisation)
     let content = draft.content.canonicalBytes
     guard content.count <= Artefact.inlineLimit else {
-      let limit = "The content is \(content.count) bytes in canonical form; inline it may be \(Artefact.inlineLimit)."
+      let limit =
+        "The content is \(content.count) bytes in canonical form; inline it may be \(Artefact.inlineLimit)."
       throw Problem(413, limit + " Uploads of larger ones are not available yet.")
     }
     let artefact = try await artefacts.create(
@@ -33,7 +34,9 @@ extension ConfigService {
 
   /// - Throws: 404.
   func artefact(_ id: UUID, in organisation: UUID?) async throws -> (Artefact, content: [UInt8]) {
-    guard let found = try await artefacts.find(id, in: organisation) else { throw Problem.notFound("artefact") }
+    guard let found = try await artefacts.find(id, in: organisation) else {
+      throw Problem.notFound("artefact")
+    }
     return found
   }
 
@@ -56,7 +59,9 @@ extension ConfigService {
   private func checkProfile(_ profile: Profile, in organisation: UUID) async throws {
     switch profile.type {
     case .device:
-      if let board = try await directory.board(profile.id), board.isPublic || board.organisationId == organisation {
+      if let board = try await directory.board(profile.id),
+        board.isPublic || board.organisationId == organisation
+      {
         return
       }
       throw Problem.unprocessable([JSONFault(pointer: "/profile/id", message: "there is no such board")])

@@ -67,12 +67,21 @@ extension ConfigService {
 
   /// - Throws: 404.
   func binding(_ id: UUID, in organisation: UUID?) async throws -> BindingView {
-    guard let binding = try await bindings.find(id, in: organisation) else { throw Problem.notFound("binding") }
+    guard let binding = try await bindings.find(id, in: organisation) else {
+      throw Problem.notFound("binding")
+    }
     return try await view([binding])[0]
   }
 
   func bindings(_ filter: BindingStore.Filter, _ page: Keyset) async throws -> [BindingView] {
     try await view(bindings.list(filter, page))
+  }
+
+  /// The record id of a target that may also be named by its deviceId or mcuId.
+  /// - Throws: 404, 409.
+  func targetId(_ reference: String, in organisation: UUID?) async throws -> UUID {
+    if let id = UUID(uuidString: reference) { return id }
+    return try await device(reference, in: organisation).id
   }
 
   /// A binding with how far its devices are.

@@ -10,7 +10,8 @@ extension ConfigService {
   func desiredState(_ reference: String, in organisation: UUID?) async throws -> DeviceConfiguration {
     let device = try await device(reference, in: organisation)
     return try await configurations.find(device)
-      ?? DeviceConfiguration(deviceId: device.deviceId, recordId: device.id, organisationId: device.organisationId)
+      ?? DeviceConfiguration(
+        deviceId: device.deviceId, recordId: device.id, organisationId: device.organisationId)
   }
 
   /// Works out anew what these devices should have, and sends it where that has changed.

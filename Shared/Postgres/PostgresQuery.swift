@@ -45,7 +45,7 @@ public struct PostgresQuery: ExpressibleByStringInterpolation, Sendable, CustomS
       sql += "$\(binds.cells.count)"
     }
 
-    /// A value that may be missing becomes a bind; nil is NULL.
+    /// A value or null becomes a bind. (Without it the compiler warns of every optional in a query.)
     public mutating func appendInterpolation<T: PostgresEncodable>(_ value: T?) {
       binds.append(value)
       sql += "$\(binds.cells.count)"

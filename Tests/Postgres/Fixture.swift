@@ -5,7 +5,7 @@ import TestSupport
 
 /// A client that runs, on a new database of the shared server.
 func withClient<T>(
-  maximumConnections: Int = 4, schema: String? = nil, connectTimeout: Duration = .seconds(5),
+  maximumConnections: Int = 4, schema: String? = nil, connectTimeout: Duration = .seconds(60),
   statementTimeout: Duration? = .seconds(30), url: String? = nil,
   _ body: (PostgresClient) async throws -> T
 ) async throws -> T {

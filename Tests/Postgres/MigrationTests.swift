@@ -1,16 +1,18 @@
 import Foundation
 import Postgres
-import Testing
 import TestSupport
+import Testing
 
 /// The schema's history.
 @Suite struct MigrationTests {
-  private let first = PostgresMigration(name: "V0001_a", sql: "CREATE TABLE a (n int); INSERT INTO a VALUES (1);")
+  private let first = PostgresMigration(
+    name: "V0001_a", sql: "CREATE TABLE a (n int); INSERT INTO a VALUES (1);")
   private let second = PostgresMigration(name: "V0002_b", sql: "CREATE TABLE b (n int)")
 
   private func client(_ url: String, _ schema: String? = "house") throws -> PostgresClient {
     PostgresClient(
-      configuration: try PostgresConfiguration(url: url, schema: schema, applicationName: "migration"), logger: quiet)
+      configuration: try PostgresConfiguration(
+        url: url, schema: schema, applicationName: "migration", connectTimeout: .seconds(60)), logger: quiet)
   }
 
   @Test func eachIsAppliedOnce() async throws {
@@ -61,11 +63,11 @@ import TestSupport
 
   @Test func withoutTheRightToCreateASchemaAnExistingOneWillDo() async throws {
     let server = try await PostgresServer.shared()
-    let url = try server.createDatabase()
+    let url = try await server.createDatabase()
     let database = String(url.split(separator: "/").last ?? "")
     let role = "r_\(UUID().uuidString.prefix(8).lowercased())"
-    try server.psql("CREATE ROLE \(role) LOGIN PASSWORD 'x'", database: database)
-    try server.psql("CREATE SCHEMA house AUTHORIZATION \(role)", database: database)
+    try await server.psql("CREATE ROLE \(role) LOGIN PASSWORD 'x'", database: database)
+    try await server.psql("CREATE SCHEMA house AUTHORIZATION \(role)", database: database)
     let own = "postgresql://\(role):x@127.0.0.1:\(server.port)/\(database)"
     #expect(try await client(own).migrate([first], set: "one") == ["V0001_a"])
     let fault2 = await fault { try await client(own, "barn").migrate([first], set: "one") }

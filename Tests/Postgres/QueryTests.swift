@@ -19,7 +19,8 @@ import Testing
 
   @Test func columnsByNameKeepTheirCase() async throws {
     try await withClient { client in
-      let row = try #require(try await client.query(#"SELECT 1 AS a, 'x' AS "deviceId", null::int AS n"#).first)
+      let row = try #require(
+        try await client.query(#"SELECT 1 AS a, 'x' AS "deviceId", null::int AS n"#).first)
       #expect(try row["a"].decode(Int.self) == 1)
       #expect(try row["deviceId"].decode(String.self) == "x")
       #expect(row["n"].isNull)
@@ -104,7 +105,8 @@ import Testing
       try await client.query("CREATE TABLE t (n int PRIMARY KEY)")
       let error = await fault {
         try await client.pipeline([
-          "INSERT INTO t VALUES (\(1))", "INSERT INTO t VALUES (\(2)) RETURNING n", "INSERT INTO t VALUES (\(1))",
+          "INSERT INTO t VALUES (\(1))", "INSERT INTO t VALUES (\(2)) RETURNING n",
+          "INSERT INTO t VALUES (\(1))",
           "SELECT never_prepared FROM nowhere", "INSERT INTO t VALUES (\(3))",
         ])
       }
@@ -112,7 +114,8 @@ import Testing
       #expect(try await client.one("SELECT count(*) FROM t", Int.self) == 0)
       // What was new in the aborted part is prepared again.
       let good = try await client.pipeline([
-        "INSERT INTO t VALUES (\(1))", "INSERT INTO t VALUES (\(2)) RETURNING n", "INSERT INTO t VALUES (\(3))",
+        "INSERT INTO t VALUES (\(1))", "INSERT INTO t VALUES (\(2)) RETURNING n",
+        "INSERT INTO t VALUES (\(3))",
         "SELECT n FROM t ORDER BY n",
       ])
       #expect(good.map(\.affectedRows) == [1, 1, 1, 3])
@@ -122,7 +125,9 @@ import Testing
 
   @Test func aPipelineOfMoreStatementsThanAreKept() async throws {
     try await withClient(maximumConnections: 1) { client in
-      let queries = (0..<600).map { number -> PostgresQuery in "SELECT \(number) AS \(unescaped: "c\(number % 300)")" }
+      let queries = (0..<600).map { number -> PostgresQuery in
+        "SELECT \(number) AS \(unescaped: "c\(number % 300)")"
+      }
       for _ in 0..<3 {
         let answers = try await client.pipeline(queries)
         #expect(try answers.map { try $0[0].decode(Int.self) } == Array(0..<600))

@@ -18,7 +18,8 @@ public final class PostgresServer: Sendable {
     port = try freePort()
     password = "pw-\(UUID().uuidString.prefix(8))"
     folder = try RunFolder.make("postgres")
-    try initialise()
+    Self.removeAtExit(folder)
+    try await initialise()
     let lines = settings.map { "\($0.key) = \($0.value)" }.joined(separator: "\n")
     let more = """
       listen_addresses = '127.0.0.1'
@@ -55,16 +56,16 @@ public final class PostgresServer: Sendable {
   }
 
   /// Makes a new empty database and gives its URL.
-  public func createDatabase(_ prefix: String = "test") throws -> String {
+  public func createDatabase(_ prefix: String = "test") async throws -> String {
     let name = "\(prefix)_\(UUID().uuidString.prefix(8).lowercased())"
-    try psql("CREATE DATABASE \"\(name)\"")
+    try await psql("CREATE DATABASE \"\(name)\"")
     return url(database: name)
   }
 
   /// Runs SQL from outside, by `psql`, and gives what it prints, without alignment.
   @discardableResult
-  public func psql(_ sql: String, database: String = "postgres") throws -> String {
-    try Self.run(
+  public func psql(_ sql: String, database: String = "postgres") async throws -> String {
+    try await Self.run(
       [
         Self.binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql,
         url(database: database),
@@ -78,7 +79,7 @@ public final class PostgresServer: Sendable {
     let started = try ChildProcess(command, log: log)
     postmaster.withLock { $0 = started }
     try await eventually("PostgreSQL takes connections", within: 60) {
-      (try? psql("SELECT 1")) != nil
+      (try? await psql("SELECT 1")) != nil
     }
   }
 
@@ -121,11 +122,11 @@ public final class PostgresServer: Sendable {
     for child in Self.children(of: pid) { Foundation.kill(child, number) }
   }
 
-  private func initialise() throws {
+  private func initialise() async throws {
     let passwordFile = folder.appending(path: "password")
     try Data(password.utf8).write(to: passwordFile)
     chmod(passwordFile.path, 0o644)
-    try Self.run(
+    try await Self.run(
       Self.asOtherUser + [
         Self.binary("initdb"), "-D", folder.appending(path: "data").path, "-U", "martlet", "-A",
         "scram-sha-256",
@@ -150,8 +151,31 @@ public final class PostgresServer: Sendable {
     return text.split(separator: " ").compactMap { pid_t($0) }
   }
 
+  /// The data folders, removed when the process ends.
+  private static let folders = Mutex<[URL]>([])
+  private static let removal: Void = {
+    atexit {
+      PostgresServer.folders.withLock { for folder in $0 { try? FileManager.default.removeItem(at: folder) } }
+    }
+  }()
+
+  /// To be called before the first server starts: what is registered first runs last, after the kill.
+  private static func removeAtExit(_ folder: URL) {
+    folders.withLock { $0.append(folder) }
+    removal
+  }
+
+  /// Runs a program to its end, on another thread than the cooperative pool's few, and gives what it prints.
   @discardableResult
-  private static func run(_ command: [String]) throws -> String {
+  private static func run(_ command: [String]) async throws -> String {
+    try await withCheckedThrowingContinuation { continuation in
+      DispatchQueue.global().async {
+        continuation.resume(with: Result { try runBlocking(command) })
+      }
+    }
+  }
+
+  private static func runBlocking(_ command: [String]) throws -> String {
     let process = Process()
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = command

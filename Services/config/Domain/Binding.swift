@@ -47,7 +47,8 @@ public struct Binding: Sendable, Equatable {
   public private(set) var updatedBy: String
 
   public init(
-    id: UUID, organisationId: UUID, target: Target, slot: String, artefactId: UUID, version: Int, priority: Int,
+    id: UUID, organisationId: UUID, target: Target, slot: String, artefactId: UUID, version: Int,
+    priority: Int,
     rev: Int64, createdAt: Date, updatedAt: Date, updatedBy: String
   ) {
     (self.id, self.organisationId, self.target, self.slot) = (id, organisationId, target, slot)
@@ -59,7 +60,8 @@ public struct Binding: Sendable, Equatable {
   public init(target: Target, to artefact: Artefact, priority: Int, at now: Date, by author: String) {
     self.init(
       id: .v7(at: now), organisationId: artefact.organisationId, target: target, slot: artefact.slot,
-      artefactId: artefact.id, version: artefact.version, priority: priority, rev: 1, createdAt: now, updatedAt: now,
+      artefactId: artefact.id, version: artefact.version, priority: priority, rev: 1, createdAt: now,
+      updatedAt: now,
       updatedBy: author)
   }
 

@@ -13,7 +13,8 @@ public struct Candidate: Sendable, Equatable {
   public let artefact: ArtefactReference
 
   public init(
-    bindingId: UUID, path: String, targetType: TargetType, priority: Int, boundAt: Date, artefact: ArtefactReference
+    bindingId: UUID, path: String, targetType: TargetType, priority: Int, boundAt: Date,
+    artefact: ArtefactReference
   ) {
     (self.bindingId, self.path, self.targetType) = (bindingId, path, targetType)
     (self.priority, self.boundAt, self.artefact) = (priority, boundAt, artefact)

@@ -46,12 +46,14 @@ enum ConfigEvents {
   }
 
   private static func event(
-    _ type: String, _ binding: Binding, rev: Int64, deviceId: String, at: Date, by author: ConfigService.Author
+    _ type: String, _ binding: Binding, rev: Int64, deviceId: String, at: Date,
+    by author: ConfigService.Author
   ) -> Event {
     Event(
       topic: .configEvents, key: deviceId, type: "martlet.config.\(type)",
       json: [
-        "rev": .int(rev), "organisationId": .string(binding.organisationId.text), "deviceId": .string(deviceId),
+        "rev": .int(rev), "organisationId": .string(binding.organisationId.text),
+        "deviceId": .string(deviceId),
         "at": .string(at.rfc3339), "bindingId": .string(binding.id.text), "target": binding.target.json,
         "slot": .string(binding.slot), "artefactId": .string(binding.artefactId.text),
         "version": .int(Int64(binding.version)), "priority": .int(Int64(binding.priority)),

@@ -48,7 +48,9 @@ struct DeviceNews: Sendable {
     switch what {
     case .published(let revision): configuration.published(revision, at: at)
     case .reported(let slots):
-      slots.sorted { $0.key < $1.key }.flatMap { configuration.reported($0.key, Report(slot: $0.value, at: at)) }
+      slots.sorted { $0.key < $1.key }.flatMap {
+        configuration.reported($0.key, Report(slot: $0.value, at: at))
+      }
     }
   }
 }

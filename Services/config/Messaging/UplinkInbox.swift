@@ -25,7 +25,9 @@ struct UplinkInbox: Sendable {
       guard let kind = message.header(EventHeader.type).flatMap(Uplink.Kind.init(rawValue:)) else { continue }
       switch kind {
       case .reported, .published:
-        do { if let item = try Self.news(kind, message) { news.append(item) } } catch { result.reject(message, error) }
+        do { if let item = try Self.news(kind, message) { news.append(item) } } catch {
+          result.reject(message, error)
+        }
       case .brokerConnected: brokerIsNew = true
       case .status, .state, .presence, .sent, .undelivered: break
       }

@@ -25,7 +25,11 @@ struct ArtefactRoutes: Sendable {
     let filter = ArtefactStore.Filter(
       organisation: try context.scope(request), slot: request.query["slot"],
       profileId: try request.optionalID("profileId"))
-    return try await request.page(id: \.id) { page in try await service.artefacts(filter, page) } json: { $0.json }
+    return try await request.page(id: \.id) { page in
+      try await service.artefacts(filter, page)
+    } json: {
+      $0.json
+    }
   }
 
   func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {

@@ -25,7 +25,9 @@ struct BindingRoutes: Sendable {
       organisation: try context.scope(request), slot: request.query["slot"],
       artefactId: try request.optionalID("artefactId"))
     filter.targetType = try request.optionalWord("targetType", of: TargetType.self)
-    filter.targetId = try request.optionalID("targetId")
+    if let target = request.query["targetId"] {
+      filter.targetId = try await service.targetId(target, in: filter.organisation)
+    }
     return try await request.page(id: \.binding.id) { [filter] page in
       try await service.bindings(filter, page)
     } json: {
@@ -39,7 +41,8 @@ struct BindingRoutes: Sendable {
 
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     try await service.unbind(
-      request.id("id", of: "binding"), if: Precondition(request), in: context.scope(request), by: .init(context))
+      request.id("id", of: "binding"), if: Precondition(request), in: context.scope(request),
+      by: .init(context))
     return HTTPResponse(status: 204)
   }
 

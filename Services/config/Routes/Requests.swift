@@ -32,7 +32,8 @@ extension HTTPRequest {
   where E.RawValue == String {
     guard let text = query[name] else { return nil }
     guard let value = E(rawValue: text) else {
-      throw Problem.badRequest("\(name) must be one of \(E.allCases.map(\.rawValue).joined(separator: ", ")).")
+      throw Problem.badRequest(
+        "\(name) must be one of \(E.allCases.map(\.rawValue).joined(separator: ", ")).")
     }
     return value
   }

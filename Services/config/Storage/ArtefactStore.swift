@@ -102,7 +102,8 @@ struct ArtefactStore: Sendable {
     func value<T: PostgresDecodable>(_ column: String) throws -> T { try row[column].decode(T.self) }
     return Artefact(
       id: try value("id"), organisationId: try value("organisation_id"), slot: try value("slot"),
-      profile: Profile(type: try value("profile_type"), id: try value("profile_id")), version: try value("version"),
+      profile: Profile(type: try value("profile_type"), id: try value("profile_id")),
+      version: try value("version"),
       sha256: try value("sha256"), size: try value("size"), contentType: try value("content_type"),
       createdAt: try value("created_at"), createdBy: try value("created_by"))
   }

@@ -116,11 +116,14 @@ struct BindingStore: Sendable {
     """
 
   private static func binding(_ row: PostgresRow) throws -> Binding {
-    let (id, organisation, type, target, slot, artefact, version, priority, rev, createdAt, updatedAt, updatedBy) =
+    let (
+      id, organisation, type, target, slot, artefact, version, priority, rev, createdAt, updatedAt, updatedBy
+    ) =
       try row.decode(
         (UUID, UUID, TargetType, UUID, String, UUID, Int, Int, Int64, Date, Date, String).self)
     return Binding(
-      id: id, organisationId: organisation, target: Target(type: type, id: target), slot: slot, artefactId: artefact,
+      id: id, organisationId: organisation, target: Target(type: type, id: target), slot: slot,
+      artefactId: artefact,
       version: version, priority: priority, rev: rev, createdAt: createdAt, updatedAt: updatedAt,
       updatedBy: updatedBy)
   }

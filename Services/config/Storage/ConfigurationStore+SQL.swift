@@ -35,7 +35,8 @@ extension ConfigurationStore {
       var report: Report?
       if let reportedVersion, let reportedHash, let status, let at {
         report = Report(
-          slot: ReportedSlot(version: reportedVersion, sha256: reportedHash, status: status, message: message), at: at)
+          slot: ReportedSlot(
+            version: reportedVersion, sha256: reportedHash, status: status, message: message), at: at)
       }
       slots[deviceId, default: [:]][path] = DesiredSlot(
         bindingId: binding,
@@ -44,7 +45,8 @@ extension ConfigurationStore {
     }
     return try results[0].map { row in
       let (
-        deviceId, recordId, organisation, revision, rev, published, publishedAt, attempts, nextAttemptAt, traceparent
+        deviceId, recordId, organisation, revision, rev, published, publishedAt, attempts, nextAttemptAt,
+        traceparent
       ) = try row.decode((String, UUID, UUID, Int64, Int64, Int64, Date?, Int, Date?, String?).self)
       var delivery = Delivery()
       (delivery.publishedRevision, delivery.publishedAt) = (published, publishedAt)

@@ -81,12 +81,14 @@ struct ConfigurationStore: Sendable {
       WHERE d.device_id = ANY(\(deviceIds)::text[])
       """)
     return try rows.reduce(into: [:]) { candidates, row in
-      let (deviceId, binding, slot, type, priority, boundAt, artefact, version, sha256, contentType) = try row.decode(
-        (String, UUID, String, TargetType, Int, Date, UUID, Int, String, String).self)
+      let (deviceId, binding, slot, type, priority, boundAt, artefact, version, sha256, contentType) =
+        try row.decode(
+          (String, UUID, String, TargetType, Int, Date, UUID, Int, String, String).self)
       candidates[deviceId, default: []].append(
         Candidate(
           bindingId: binding, path: slot, targetType: type, priority: priority, boundAt: boundAt,
-          artefact: ArtefactReference(id: artefact, version: version, sha256: sha256, contentType: contentType)))
+          artefact: ArtefactReference(
+            id: artefact, version: version, sha256: sha256, contentType: contentType)))
     }
   }
 
@@ -101,7 +103,9 @@ struct ConfigurationStore: Sendable {
     for (before, after) in changes {
       let after = after.configuration
       removed += before.slots.keys.filter { after.slots[$0] == nil }.map { (after.deviceId, $0) }
-      put += after.slots.filter { before.slots[$0.key] != $0.value }.map { (after.deviceId, $0.key, $0.value) }
+      put += after.slots.filter { before.slots[$0.key] != $0.value }.map {
+        (after.deviceId, $0.key, $0.value)
+      }
     }
     var statements = [Self.update(changes.map(\.after))]
     if !removed.isEmpty { statements.append(Self.remove(removed)) }

@@ -50,6 +50,7 @@ public final class PostgresClient: Sendable {
   }
 
   /// Lends a connection to `body`. What `body` leaves open (a transaction) is rolled back.
+  @discardableResult
   public func withConnection<T: Sendable>(
     _ body: @Sendable (PostgresConnection) async throws -> T
   ) async throws -> T {
@@ -69,6 +70,7 @@ public final class PostgresClient: Sendable {
   /// BEGIN travels with the first statement. The commit is not cancellable.
   /// - Throws: what `body` throws, or `PostgresError` of the commit: of kind `.connection` or `.timeout` if its
   ///   outcome is unknown, SQLSTATE 25P02 if `body` had swallowed a statement's error.
+  @discardableResult
   public func withTransaction<T: Sendable>(
     _ body: @Sendable (PostgresConnection) async throws -> T
   ) async throws -> T {

@@ -57,7 +57,8 @@ struct Exchange {
     let isRefused = result.status == .failed
     let isGood = result.status == .rows || result.status == .done || result.status == .empty
     switch steps[position] {
-    case .deallocate(let name): return isGood || isRefused ? .deallocated(name) : nil  // refused: it is not there
+    // Refused means that it is not there.
+    case .deallocate(let name): return isGood || isRefused ? .deallocated(name) : nil
     case .prepare(let key, let name):
       return isGood ? .prepared(key, name: name) : .notPrepared(key, name: name)
     case .query:

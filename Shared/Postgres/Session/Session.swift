@@ -5,7 +5,7 @@ import Observability
 /// A session is lent to one holder at a time (`lend`, `takeBack`); what comes from an earlier holder is refused.
 actor Session {
   /// How long the server has, after a cancel, to end the statement, before the connection is dropped.
-  static let cancelPatience: Duration = .seconds(3)
+  static let cancelPatience: Duration = .seconds(5)
 
   /// The socket's descriptor, for looking whether it is quiet.
   nonisolated let socket: Int32

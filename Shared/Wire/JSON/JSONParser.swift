@@ -119,7 +119,7 @@ struct JSONParser {
 
   private mutating func object() throws(JSONError) -> JSON {
     var members: [JSONObject.Member] = []
-    var seen: Set<String> = []
+    var seen: Set<[UInt8]> = []
     skipSpace()
     if next == UInt8(ascii: "}") {
       position += 1
@@ -147,12 +147,15 @@ struct JSONParser {
     }
   }
 
-  /// A look along a few members is faster than a set; an object of thousands must not cost their square.
+  /// A look along a few members is faster than a set; an object of thousands must not cost their square. Names are
+  /// the same if their bytes are: Swift's `==` would also take `é` for `e` with an accent after it.
   private func checkUnique(
-    _ name: String, among members: [JSONObject.Member], seen: inout Set<String>
+    _ name: String, among members: [JSONObject.Member], seen: inout Set<[UInt8]>
   ) throws(JSONError) {
-    if members.count == 16 { seen = Set(members.map(\.name)) }
-    let taken = members.count < 16 ? members.contains { $0.name == name } : !seen.insert(name).inserted
+    if members.count == 16 { seen = Set(members.map { Array($0.name.utf8) }) }
+    let taken =
+      members.count < 16
+      ? members.contains { $0.name.utf8.elementsEqual(name.utf8) } : !seen.insert(Array(name.utf8)).inserted
     if taken { throw fault("the name stands twice in one object").inside(name) }
   }
 }

@@ -21,7 +21,7 @@ extension JSON {
     switch self {
     case .null: out.append(contentsOf: "null".utf8)
     case .bool(let truth): out.append(contentsOf: (truth ? "true" : "false").utf8)
-    case .int(let number) where !canonical || abs(Double(number)) <= 9_007_199_254_740_992:
+    case .int(let number) where !canonical || number.magnitude <= 9_007_199_254_740_992:
       out.append(contentsOf: String(number).utf8)
     case .int(let number): out.append(contentsOf: Self.ecmaScript(Double(number)).utf8)
     case .double(let number): out.append(contentsOf: Self.ecmaScript(number).utf8)

@@ -1,0 +1,126 @@
+import Foundation
+import MQTT
+import TestSupport
+import Testing
+import Wire
+
+extension EndToEnd {
+  @Suite struct DownlinkTests {
+    @Test func aCommandReachesItsDevice() async throws {
+      let stack = try await BridgeStack.make()
+      let bridge = try await stack.startBridge()
+      defer { bridge.process.stop() }
+      let device = try await stack.device(topics: [.command])
+      let sent = command()
+      let traceparent = TraceContext().traceparent
+      try await stack.send([(device.id, .command(sent))], traceparent: traceparent)
+      try await eventually("the command is there") { !device.messages.isEmpty }
+      let message = try #require(device.messages.first)
+      #expect(message.topic == "martlet/v1/\(device.id)/command")
+      #expect(message.payload == sent.message.bytes)
+      #expect(message.properties.correlationData == Array(sent.id.text.utf8))
+      #expect(message.properties.responseTopic == "martlet/v1/\(device.id)/command/status")
+      #expect(message.properties.contentType == "application/json")
+      #expect(message.properties[user: "traceparent"] == traceparent)
+      let expiry = try #require(message.properties.messageExpiry)
+      #expect((50...61).contains(expiry))
+      try await eventually("the report is there") { stack.records.uplinks(device.id) == [.sent(id: sent.id)] }
+      let report = try #require(stack.records.all(.deviceUplink, key: device.id).first)
+      #expect(report.header(EventHeader.traceparent) == traceparent)
+      #expect(report.header(EventHeader.source) == "/martlet/bridge")
+      #expect(report.header(EventHeader.specVersion) == "1.0")
+      #expect(report.header(EventHeader.id)?.isEmpty == false)
+    }
+
+    @Test func whatBecomesOfTheOthers() async throws {
+      let stack = try await BridgeStack.make()
+      let bridge = try await stack.startBridge()
+      defer { bridge.process.stop() }
+      let (nobody, late) = (Identifier.randomDeviceId(), Identifier.randomDeviceId())
+      let listener = try await stack.device(topics: [.commandReceipt, .command])
+      let unheard = command()
+      let expired = command(seconds: -1)
+      let after = command()
+      try await stack.send([
+        (nobody, .command(unheard)), (late, .command(expired)),
+        (listener.id, .receipt(id: unheard.id, status: .success)), (listener.id, .command(after)),
+      ])
+      try await eventually("nobody listens") {
+        stack.records.uplinks(nobody) == [.undelivered(id: unheard.id, reason: .noSubscriber)]
+      }
+      try await eventually("too late") {
+        stack.records.uplinks(late) == [.undelivered(id: expired.id, reason: .expired)]
+      }
+      try await eventually("the receipt, then the command") { listener.messages.count == 2 }
+      #expect(listener.messages.map(\.topic) == [
+        DeviceTopic.commandReceipt.of(listener.id), DeviceTopic.command.of(listener.id),
+      ])
+      try await eventually("only the command is reported") {
+        stack.records.uplinks(listener.id) == [.sent(id: after.id)]
+      }
+      let metrics = try await bridge.get("metrics")
+      #expect(metrics.contains(#"martlet_bridge_undelivered_total{reason="expired"} 1"#))
+      #expect(metrics.contains(#"martlet_bridge_downlinks_total{kind="receipt"} 1"#))
+    }
+
+    @Test func theDesiredDocumentIsRetained() async throws {
+      let stack = try await BridgeStack.make()
+      let bridge = try await stack.startBridge()
+      defer { bridge.process.stop() }
+      let id = Identifier.randomDeviceId()
+      let documents = (1...3).map { #"{"revision":\#($0),"slots":{}}"# }
+      try await stack.send(
+        documents.enumerated().map { index, text in
+          (id, .desired(revision: Int64(index + 1), document: Array(text.utf8)))
+        })
+      try await eventually("all are reported") {
+        stack.records.uplinks(id) == (1...3).map { Uplink.published(revision: $0) }
+      }
+      let device = try await stack.device(id, topics: [.desired])
+      try await eventually("the last one is there") { !device.messages.isEmpty }
+      #expect(device.messages.map { String(decoding: $0.payload, as: UTF8.self) } == [documents[2]])
+      #expect(device.messages.first?.retain == true)
+    }
+
+    @Test func whatCannotBeReadStopsNothing() async throws {
+      let stack = try await BridgeStack.make()
+      let bridge = try await stack.startBridge()
+      defer { bridge.process.stop() }
+      let device = try await stack.device(topics: [.command])
+      let good = command()
+      try await stack.garbage(key: device.id)
+      try await stack.send([(device.id, .command(good))])
+      try await eventually("the good one is there") { device.messages.count == 1 }
+      try await eventually("the bad one is set aside") {
+        stack.records.all(.deadLetter, key: device.id).count == 1
+      }
+      let letter = try JSON(parsing: stack.records.all(.deadLetter, key: device.id)[0].value ?? [])
+      #expect(letter["origin"]?.string?.hasPrefix("martlet.device.downlink/") == true)
+    }
+
+    @Test func theBrokerIsKilledAndComesBack() async throws {
+      let stack = try await BridgeStack.make()
+      let bridge = try await stack.startBridge()
+      defer { bridge.process.stop() }
+      let device = try await stack.device(topics: [.command])
+      try await eventually("it is announced") { !stack.records.all(.deviceUplink, key: "bridge").isEmpty }
+      let announced = stack.records.all(.deviceUplink, key: "bridge").count
+      stack.mosquitto.kill()
+      let waits = (0..<50).map { _ in command() }
+      let expires = command(seconds: 1)
+      try await stack.send((waits + [expires]).map { (device.id, .command($0)) })
+      // Longer than the short one lives.
+      try await Task.sleep(for: .seconds(2))
+      #expect(stack.records.uplinks(device.id).isEmpty)
+      try await stack.mosquitto.restart()
+      try await eventually("all are reported", within: 40) {
+        Set(stack.records.uplinks(device.id).map(\.kind)).contains(.undelivered)
+          && stack.records.uplinks(device.id).count >= 51
+      }
+      #expect(stack.records.uplinks(device.id).contains(.undelivered(id: expires.id, reason: .expired)))
+      try await eventually("it is announced again") {
+        stack.records.all(.deviceUplink, key: "bridge").count > announced
+      }
+    }
+  }
+}

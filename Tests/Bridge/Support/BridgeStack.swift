@@ -1,0 +1,182 @@
+import Foundation
+import HTTP
+import Kafka
+import MQTT
+import Observability
+import Synchronization
+import TestSupport
+import Wire
+
+/// A broker and a database of a test's own, the test process's Kafka, and bridges between them.
+final class BridgeStack: Sendable {
+  let mosquitto: MosquittoServer
+  let kafka: KafkaServer
+  let postgres: PostgresServer
+  let databaseURL: String
+  let database: String
+  let producer: KafkaProducer
+  let loop: MQTTEventLoop
+  /// Everything that came on `martlet.device.uplink` and `martlet.dead-letter` since this was made.
+  let records: RecordReader
+  static let logger = Logger(label: "test", level: .error)
+
+  private init(_ mosquitto: MosquittoServer, _ kafka: KafkaServer, _ postgres: PostgresServer) async throws {
+    self.mosquitto = mosquitto
+    self.kafka = kafka
+    self.postgres = postgres
+    databaseURL = try postgres.createDatabase("bridge")
+    database = String(databaseURL.split(separator: "/").last ?? "")
+    let configuration = KafkaConfiguration(bootstrapServers: kafka.bootstrapServers, clientId: "test")
+    let admin = try KafkaAdmin(configuration: configuration, logger: Self.logger)
+    try await admin.createTopics(
+      KafkaTopic.allCases.map {
+        KafkaNewTopic(name: $0.rawValue, partitions: KafkaTopic.partitions, replication: 1, config: $0.configuration)
+      })
+    records = try await RecordReader(configuration, admin)
+    producer = try KafkaProducer(configuration: configuration, logger: Self.logger)
+    loop = MQTTEventLoop(name: "test", logger: Self.logger)
+  }
+
+  /// - Parameter ownKafka: for tests that stop it.
+  static func make(ownKafka: Bool = false) async throws -> BridgeStack {
+    var options = MosquittoServer.Options()
+    options.persistence = true
+    return try await BridgeStack(
+      MosquittoServer(options), ownKafka ? KafkaServer() : .shared(), .shared())
+  }
+
+  /// Starts a bridge and waits until it is ready.
+  func startBridge(_ replica: String = "1", isReady: Bool = true) async throws -> Bridge {
+    let bridge = try Bridge(self, replica: replica)
+    if isReady { try await bridge.becomesReady() }
+    return bridge
+  }
+
+  /// A device that listens on these topics.
+  func device(_ id: String = Identifier.randomDeviceId(), topics: [DeviceTopic]) async throws -> TestDevice {
+    let device = TestDevice(id, self, topics)
+    try await eventually("the device is connected") { device.session.isConnected }
+    return device
+  }
+
+  /// Puts downlinks on Kafka, as a service would.
+  func send(_ downlinks: [(device: String, downlink: Downlink)], traceparent: String? = nil) async throws {
+    let deliveries = try await producer.send(
+      downlinks.map { device, downlink in
+        let event = downlink.event(deviceId: device, traceparent: traceparent)
+        var headers = [KafkaHeader(EventHeader.type, event.type)]
+        if let traceparent { headers.append(KafkaHeader(EventHeader.traceparent, traceparent)) }
+        return KafkaProducerMessage(
+          topic: event.topic.rawValue, key: Array(event.key.utf8), value: event.payload, headers: headers)
+      })
+    if let error = deliveries.lazy.compactMap(\.error).first { throw error }
+  }
+
+  /// Puts a record on the downlink topic that nobody can read.
+  func garbage(key: String) async throws {
+    _ = try await producer.send([
+      KafkaProducerMessage(
+        topic: KafkaTopic.deviceDownlink.rawValue, key: Array(key.utf8), value: Array("no json".utf8),
+        headers: [KafkaHeader(EventHeader.type, "martlet.downlink.command")])
+    ])
+  }
+
+  /// What PostgreSQL holds of the slots: `number owner` a line.
+  func slots() throws -> String {
+    try postgres.psql("SELECT slot || ' ' || coalesce(owner, '-') FROM bridge.client_slot ORDER BY 1", database: database)
+  }
+}
+
+/// A command that expires in so many seconds.
+func command(_ id: UUID = .v7(), type: String = "REBOOT", seconds: Double = 60) -> CommandDownlink {
+  CommandDownlink(
+    id: id, type: type, params: ["x": 1], lane: "default", expiresAt: Date.now.addingTimeInterval(seconds),
+    deliverBy: Date.now.addingTimeInterval(seconds))
+}
+
+/// One bridge process.
+final class Bridge: Sendable {
+  let process: ChildProcess
+  let port: Int
+  private let log: URL
+
+  init(_ stack: BridgeStack, replica: String) throws {
+    port = try freePort()
+    log = try RunFolder.make("bridge-\(replica)").appending(path: "bridge.log")
+    process = try ChildProcess(
+      [
+        try Built.path("martlet-bridge"), "--http-port", "\(port)", "--kafka-bootstrap",
+        stack.kafka.bootstrapServers, "--mqtt-port", "\(stack.mosquitto.port)", "--replica", replica,
+      ], log: log,
+      environment: ["MARTLET_DATABASE_URL": stack.databaseURL, "MARTLET_MQTT_PASSWORD": "not-looked-at"])
+  }
+
+  var logText: String { (try? String(contentsOf: log, encoding: .utf8)) ?? "" }
+
+  func becomesReady() async throws {
+    let client = HTTPClient(configuration: HTTPClientConfiguration(), logger: BridgeStack.logger)
+    do {
+      try await eventually("the bridge is ready; its log: \(log.path)", within: 30) {
+        (try? await client.execute(.get, url: "http://127.0.0.1:\(port)/readyz"))?.status == 200
+      }
+    } catch {
+      await client.shutdown()
+      throw error
+    }
+    await client.shutdown()
+  }
+
+  /// A page of its HTTP side.
+  func get(_ path: String) async throws -> String {
+    let client = HTTPClient(configuration: HTTPClientConfiguration(), logger: BridgeStack.logger)
+    let answer = try await client.execute(.get, url: "http://127.0.0.1:\(port)/\(path)")
+    await client.shutdown()
+    return String(decoding: answer.body, as: UTF8.self)
+  }
+}
+
+/// Executables beside the test binary.
+enum Built {
+  static func path(_ name: String) throws -> String {
+    for argument in ["/proc/self/exe"] + CommandLine.arguments {
+      var folder = URL(filePath: argument).resolvingSymlinksInPath()
+      for _ in 0..<4 {
+        folder.deleteLastPathComponent()
+        let path = folder.appending(path: name).path
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue { return path }
+      }
+    }
+    throw TestSupportError("\(name) has not been built")
+  }
+}
+
+/// A device as a test sees it.
+final class TestDevice: Sendable {
+  let id: String
+  let session: MQTTSession
+  private let inbox: Inbox
+
+  init(_ id: String, _ stack: BridgeStack, _ topics: [DeviceTopic]) {
+    self.id = id
+    let inbox = Inbox()
+    session = MQTTSession(
+      configuration: MQTTConfiguration(host: "127.0.0.1", port: stack.mosquitto.port, clientId: "device-\(id)"),
+      loop: stack.loop, subscriptions: topics.map { MQTTSubscription($0.of(id)) }, logger: BridgeStack.logger,
+      onMessage: { message in inbox.messages.withLock { $0.append(message) } })
+    self.inbox = inbox
+    session.start()
+  }
+
+  private final class Inbox: Sendable {
+    let messages = Mutex<[MQTTMessage]>([])
+  }
+
+  var messages: [MQTTMessage] { inbox.messages.withLock { $0 } }
+
+  func send(_ topic: DeviceTopic, _ payload: String, traceparent: String? = nil) async throws {
+    var message = MQTTMessage(topic: topic.of(id), payload: Array(payload.utf8))
+    if let traceparent { message.properties.userProperties = [(EventHeader.traceparent, traceparent)] }
+    _ = try await session.publish(message)
+  }
+}

@@ -1,0 +1,171 @@
+import ConfigDomain
+import FoundationEssentials
+import Testing
+import Wire
+
+@Suite struct DeviceConfigurationTests {
+  private let now = Date(timeIntervalSince1970: 1_800_000_000)
+
+  @Test func aNewArtefactIsANewRevision() {
+    var device = device()
+    let v1 = candidate(version: 1)
+    #expect(tells(device.settle(["wifi": v1], at: now)) == [.documentChanged(revision: 1)])
+    #expect(device.settle(["wifi": v1], at: now).isEmpty, "nothing has changed")
+    #expect(device.settle(["wifi": candidate(version: 2)], at: now).contains(.send))
+    #expect(device.revision == 2)
+    #expect(device.settle([:], at: now).contains(.send), "without the slot is a document too")
+    #expect(device.revision == 3)
+    #expect(device.slots.isEmpty)
+    #expect(device.rev == 3)
+  }
+
+  @Test func anotherBindingOfTheSameArtefactIsNoNewRevision() {
+    var device = device()
+    let first = candidate(version: 1)
+    _ = device.settle(["wifi": first], at: now)
+    let second = Candidate(
+      bindingId: UUID(), path: "wifi", targetType: .deviceGroup, priority: 0, boundAt: now,
+      artefact: first.artefact)
+    #expect(device.settle(["wifi": second], at: now).isEmpty)
+    #expect(device.slots["wifi"]?.bindingId == second.bindingId)
+    #expect(device.revision == 1)
+  }
+
+  @Test func aSlotIsDeliveredOnlyWithTheRevisionThatBroughtIt() {
+    var device = device()
+    _ = device.settle(["wifi": candidate(version: 1)], at: now)
+    let both = ["wifi": device.slots["wifi"].map { again($0) }, "mesh": candidate(version: 1)]
+      .compactMapValues { $0 }
+    _ = device.settle(both, at: now)
+    #expect(tells(device.published(1, at: now)) == [.documentPublished(revision: 1)])
+    #expect(state(device, "wifi") == SlotState(.pending, .noReport))
+    #expect(state(device, "mesh") == SlotState(.pending, .notDelivered))
+    #expect(device.delivery.nextAttemptAt != nil, "revision 2 is still on its way")
+    _ = device.published(2, at: now)
+    #expect(state(device, "mesh") == SlotState(.pending, .noReport))
+    #expect(device.delivery.nextAttemptAt == nil)
+  }
+
+  @Test func confirmationsAreTakenOnceAndNeverBackwards() {
+    var device = device()
+    _ = device.settle(["wifi": candidate(version: 1)], at: now)
+    _ = device.settle(["wifi": candidate(version: 2)], at: now)
+    #expect(device.published(3, at: now).isEmpty, "there is no such revision")
+    #expect(!device.published(2, at: now).isEmpty)
+    #expect(device.published(2, at: now + 1).isEmpty)
+    #expect(device.published(1, at: now + 1).isEmpty)
+    #expect(device.delivery.publishedRevision == 2)
+    #expect(device.delivery.publishedAt == now)
+  }
+
+  @Test func anUnconfirmedDocumentIsSentAgainWithLongerAndLongerPauses() {
+    var device = device()
+    _ = device.settle(["wifi": candidate(version: 1)], at: now)
+    var pauses: [TimeInterval] = []
+    for _ in 0..<8 {
+      pauses.append(device.delivery.nextAttemptAt?.timeIntervalSince(now) ?? 0)
+      #expect(device.sendAgain(at: now) == [.send])
+    }
+    #expect(pauses == [5, 10, 20, 40, 80, 160, 300, 300])
+    _ = device.published(1, at: now)
+    #expect(device.delivery.nextAttemptAt == nil)
+    #expect(device.revision == 1, "sending again is no change")
+  }
+
+  @Test func reportsAreHeldAgainstWhatIsDesired() {
+    var device = device()
+    _ = device.settle(["wifi": candidate(version: 2)], at: now)
+    #expect(device.reported("mesh", report(1, .accepted)).isEmpty, "not in its document")
+    let accepted = report(2, .accepted)
+    #expect(device.reported("wifi", accepted).count == 1)
+    #expect(state(device, "wifi") == SlotState(.accepted))
+    #expect(device.reported("wifi", Report(slot: accepted.slot, at: now + 9)).isEmpty, "a repeat is no news")
+    #expect(device.slots["wifi"]?.report?.at == now)
+    _ = device.reported("wifi", report(2, .accepted, hash: "other"))
+    #expect(state(device, "wifi") == SlotState(.failed, .hashMismatch))
+    _ = device.reported("wifi", report(1, .accepted))
+    #expect(state(device, "wifi") == SlotState(.pending, .notDelivered))
+  }
+
+  @Test func aReportLastsOverTheNextVersionAndGoesWithTheSlot() {
+    var device = device()
+    _ = device.settle(["wifi": candidate(version: 1)], at: now)
+    _ = device.reported("wifi", report(1, .accepted))
+    _ = device.settle(["wifi": candidate(version: 2)], at: now)
+    _ = device.published(2, at: now)
+    #expect(state(device, "wifi") == SlotState(.pending, .superseded))
+    _ = device.settle([:], at: now)
+    _ = device.settle(["wifi": candidate(version: 1)], at: now)
+    _ = device.published(4, at: now)
+    #expect(
+      state(device, "wifi") == SlotState(.pending, .noReport), "the device may have dropped it meanwhile")
+  }
+
+  /// Whatever comes in whatever order: revisions and rev only grow, and no more is confirmed than was made.
+  @Test(arguments: 0..<100) func nothingGoesBack(seed: Int) {
+    var device = device()
+    for step in 0..<60 {
+      let before = device
+      let effects =
+        switch Int.random(in: 0..<4) {
+        case 0: device.settle(Bool.random() ? ["wifi": candidate(version: step)] : [:], at: now)
+        case 1: device.published(.random(in: 0...Int64(step)), at: now)
+        case 2: device.reported("wifi", report(step, ReportedSlot.Status.allCases.randomElement() ?? .failed))
+        default: device.sendAgain(at: now)
+        }
+      #expect(device.revision >= before.revision)
+      #expect(device.delivery.publishedRevision >= before.delivery.publishedRevision)
+      #expect(device.delivery.publishedRevision <= device.revision)
+      #expect(device.rev == before.rev + Int64(tells(effects).count))
+      if device.revision > before.revision { #expect(effects.contains(.send)) }
+    }
+  }
+
+  @Test func theDocumentHoldsTheContent() throws {
+    var device = device()
+    let candidate = candidate(version: 3)
+    _ = device.settle(["wifi": candidate], at: now)
+    let document = try JSON(parsing: device.document(contents: [candidate.artefact.id: ["ssid": "x"]]))
+    #expect(
+      document == [
+        "revision": 1,
+        "slots": [
+          "wifi": [
+            "artefactId": .string(candidate.artefact.id.text), "version": 3, "sha256": "hash",
+            "contentType": "application/json", "content": ["ssid": "x"],
+          ]
+        ],
+      ])
+    _ = device.settle([:], at: now)
+    #expect(String(decoding: device.document(contents: [:]), as: UTF8.self) == #"{"revision":2,"slots":{}}"#)
+  }
+
+  private func device() -> DeviceConfiguration {
+    DeviceConfiguration(deviceId: "0123456789abcdef", recordId: UUID(), organisationId: UUID())
+  }
+
+  private func candidate(version: Int) -> Candidate {
+    Candidate(
+      bindingId: UUID(), path: "wifi", targetType: .device, priority: 0, boundAt: now,
+      artefact: ArtefactReference(
+        id: UUID(), version: version, sha256: "hash", contentType: "application/json"))
+  }
+
+  private func again(_ slot: DesiredSlot) -> Candidate {
+    Candidate(
+      bindingId: slot.bindingId, path: "wifi", targetType: .device, priority: 0, boundAt: now,
+      artefact: slot.artefact)
+  }
+
+  private func report(_ version: Int, _ status: ReportedSlot.Status, hash: String = "hash") -> Report {
+    Report(slot: ReportedSlot(version: version, sha256: hash, status: status), at: now)
+  }
+
+  private func state(_ device: DeviceConfiguration, _ path: String) -> SlotState? {
+    device.slots[path].map { device.state(of: $0) }
+  }
+
+  private func tells(_ effects: [DeviceConfiguration.Effect]) -> [DeviceConfiguration.Happening.What] {
+    effects.compactMap { if case .tell(let happening) = $0 { happening.what } else { nil } }
+  }
+}

@@ -1,0 +1,30 @@
+import pytest
+
+from suite import Fleet, Tenant, up
+
+
+@pytest.fixture
+def tenant():
+    return Tenant()
+
+
+@pytest.fixture
+def fleet():
+    """Makes fleets that are stopped when the test ends."""
+    fleets = []
+
+    def make(devices, *flags, **more):
+        fleets.append(Fleet(devices, *flags, **more))
+        return fleets[-1]
+
+    yield make
+    for one in fleets:
+        if one.process.poll() is None:
+            one.stop()
+
+
+@pytest.fixture
+def whole_stack():
+    """Starts again what a test killed, also when it failed."""
+    yield
+    up()

@@ -1,0 +1,128 @@
+"""Nothing accepted is lost and nothing is done twice, whatever is killed while 500 commands are under way."""
+
+import os
+import signal
+import threading
+import time
+
+import psycopg
+import pytest
+
+from suite import (
+    all_succeed, ends, eventually, invariants_hold, kill, pid, records, send, up)
+
+LONG = {"deliverSeconds": 120, "acknowledgeSeconds": 120, "completeSeconds": 120}
+
+
+def under_fire(tenant, fleet, disturb, count=500):
+    """Sends commands, lets `disturb` happen in the middle, and asks: all SUCCESS, each executed once?"""
+    devices = tenant.devices(20)
+    simulated = fleet(devices)
+    result = {}
+    sender = threading.Thread(target=lambda: result.update(ids=send(tenant.admin, devices, count, timeouts=LONG)))
+    sender.start()
+    time.sleep(0.4)
+    disturb()
+    sender.join(timeout=180)
+    assert not sender.is_alive(), "the sender came through"
+    ids = result["ids"]
+    all_succeed(tenant.admin, devices, ids, within=150)
+    executed = simulated.executions()
+    # A POST whose answer was lost is sent again by the client: more commands than ids may have been made.
+    assert set(ids) <= set(executed), "every command was executed"
+    assert len(executed) == len(set(executed)), "none was executed twice"
+    invariants_hold(tenant.admin)
+
+
+@pytest.mark.parametrize("service", ["bridge", "commands", "registry"])
+def test_a_service_is_killed(tenant, fleet, whole_stack, service):
+    def disturb():
+        kill(service)
+        time.sleep(1)
+        up()
+
+    under_fire(tenant, fleet, disturb)
+
+
+def relay_holder():
+    """The application name of the process that holds the relay's lock of the commands schema."""
+    with psycopg.connect(os.environ["MARTLET_DATABASE_URL"]) as database:
+        rows = database.execute(
+            """SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+               WHERE l.locktype = 'advisory' AND l.granted AND a.application_name LIKE 'martlet-commands%'"""
+        ).fetchall()
+    return rows[0][0] if rows else None
+
+
+def test_the_holder_of_the_relay_is_killed_with_two_replicas(tenant, fleet, whole_stack):
+    up(2)
+
+    def disturb():
+        holder = eventually("somebody holds the relay", relay_holder)
+        kill("commands-2" if holder.endswith("-2") else "commands")
+        eventually("the other replica has taken over", lambda: relay_holder() not in (None, holder))
+
+    under_fire(tenant, fleet, disturb)
+
+
+def test_two_replicas_of_everything_do_the_same_work_once(tenant, fleet, whole_stack):
+    up(2)
+    devices = tenant.devices(20)
+    simulated = fleet(devices)
+    before = ends("martlet.commands.events")
+    ids = send(tenant.admin, devices, 600)
+    all_succeed(tenant.admin, devices, ids)
+    assert sorted(simulated.executions()) == sorted(ids)
+    events = [(kind, value["commandId"]) for kind, _, value, _ in records("martlet.commands.events", before)]
+    for kind in ("created", "succeeded"):
+        assert sorted(i for k, i in events if k == f"martlet.command.{kind}") == sorted(ids)
+    invariants_hold(tenant.admin)
+
+
+def test_timeouts_happen_once_with_two_replicas(tenant, whole_stack):
+    up(2)
+    device = tenant.device()
+    before = ends("martlet.commands.events")
+    ids = send(tenant.admin, [device], 50, timeouts={"deliverSeconds": 2})
+    eventually(
+        "all are TIMEOUT",
+        lambda: all(tenant.admin.status(i)["status"] == "TIMEOUT" for i in ids), within=20)
+    time.sleep(1)
+    told = [v["commandId"] for k, _, v, _ in records("martlet.commands.events", before)
+            if k == "martlet.command.deadlinePassed"]
+    assert sorted(told) == sorted(ids)
+
+
+@pytest.mark.parametrize("broker", ["mosquitto", "postgres", "kafka"])
+def test_a_broker_is_killed_and_comes_back(tenant, fleet, whole_stack, broker):
+    if broker == "kafka" and not os.environ.get("KAFKA_HOME"):
+        pytest.skip("the embedded development broker keeps nothing over a restart")
+
+    def disturb():
+        kill(broker)
+        time.sleep(1)
+        up()
+
+    under_fire(tenant, fleet, disturb, count=300)
+
+
+def test_a_service_ends_in_time_and_says_so(tenant, whole_stack):
+    for service in ("bridge", "commands", "config", "registry"):
+        process = pid(service)
+        start = time.monotonic()
+        kill(service, signal.SIGTERM)
+        assert time.monotonic() - start < 10, f"{service} drains within 10 s"
+        assert process
+
+
+def test_a_lagging_directory_still_knows_a_device_that_was_just_made(tenant, fleet, whole_stack):
+    kill("commands", signal.SIGTERM)
+    up(1, MARTLET_DIRECTORY_DELAY_MS="700")
+    try:
+        device = tenant.device()
+        command = tenant.admin.command(device)  # 201, though the copy is behind
+        fleet([device])
+        all_succeed(tenant.admin, [device], [command["id"]])
+        tenant.admin.call("POST", "/api/v1/devices/ffffffffffffffff/commands", {"type": "REBOOT"}, 404)
+    finally:
+        kill("commands", signal.SIGTERM)
