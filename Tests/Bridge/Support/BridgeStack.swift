@@ -24,7 +24,7 @@ final class BridgeStack: Sendable {
     self.mosquitto = mosquitto
     self.kafka = kafka
     self.postgres = postgres
-    databaseURL = try postgres.createDatabase("bridge")
+    databaseURL = try await postgres.createDatabase("bridge")
     database = String(databaseURL.split(separator: "/").last ?? "")
     let configuration = KafkaConfiguration(bootstrapServers: kafka.bootstrapServers, clientId: "test")
     let admin = try KafkaAdmin(configuration: configuration, logger: Self.logger)
@@ -82,8 +82,8 @@ final class BridgeStack: Sendable {
   }
 
   /// What PostgreSQL holds of the slots: `number owner` a line.
-  func slots() throws -> String {
-    try postgres.psql("SELECT slot || ' ' || coalesce(owner, '-') FROM bridge.client_slot ORDER BY 1", database: database)
+  func slots() async throws -> String {
+    try await postgres.psql("SELECT slot || ' ' || coalesce(owner, '-') FROM bridge.client_slot ORDER BY 1", database: database)
   }
 }
 
@@ -132,22 +132,6 @@ final class Bridge: Sendable {
     let answer = try await client.execute(.get, url: "http://127.0.0.1:\(port)/\(path)")
     await client.shutdown()
     return String(decoding: answer.body, as: UTF8.self)
-  }
-}
-
-/// Executables beside the test binary.
-enum Built {
-  static func path(_ name: String) throws -> String {
-    for argument in ["/proc/self/exe"] + CommandLine.arguments {
-      var folder = URL(filePath: argument).resolvingSymlinksInPath()
-      for _ in 0..<4 {
-        folder.deleteLastPathComponent()
-        let path = folder.appending(path: name).path
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue { return path }
-      }
-    }
-    throw TestSupportError("\(name) has not been built")
   }
 }
 
