@@ -54,7 +54,8 @@ struct BadBody: Sendable, CustomTestStringConvertible {
       "POST", "device", ["mcuId": "a b", "boardId": "x", "deviceId": "ABCDEF0123456789", "networkId": 3],
       "/mcuId", "/boardId", "/deviceId", "/networkId"),
     .init(
-      "POST", "device", ["mcuId": "m", "boardId": "{board}", "metadata": ["a": 1, "b/c": .null]], "/metadata/a",
+      "POST", "device", ["mcuId": "m", "boardId": "{board}", "metadata": ["a": 1, "b/c": .null]],
+      "/metadata/a",
       "/metadata/b~1c"),
     .init(
       "POST", "device",

@@ -123,7 +123,8 @@ struct DeviceTests {
     ] as [(String, JSON)] {
       #expect(await world.send(method, path, body: change).pointers == ["/metadata/serial"], "\(method)")
     }
-    #expect(await world.send("PATCH", path, body: ["metadata": ["serial": "2", "free": .null]]).status == 200)
+    #expect(
+      await world.send("PATCH", path, body: ["metadata": ["serial": "2", "free": .null]]).status == 200)
     #expect(await world.send("PATCH", path, body: ["metadata": ["serial": "3"]]).status == 200)
     #expect(
       await world.send("POST", "device", body: body("m3", ["serial": "2", "a/b": "x"])).status == 201,
