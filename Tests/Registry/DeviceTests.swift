@@ -123,6 +123,8 @@ struct DeviceTests {
     ] as [(String, JSON)] {
       #expect(await world.send(method, path, body: change).pointers == ["/metadata/serial"], "\(method)")
     }
+    let many = (0...100).reduce(into: JSONObject()) { $0["field\($1)"] = "x" }
+    #expect(await world.send("PATCH", path, body: ["metadata": .object(many)]).pointers == ["/metadata"])
     #expect(
       await world.send("PATCH", path, body: ["metadata": ["serial": "2", "free": .null]]).status == 200)
     #expect(await world.send("PATCH", path, body: ["metadata": ["serial": "3"]]).status == 200)
