@@ -13,6 +13,8 @@ final class CurlRunner {
   private var active: [UnsafeMutableRawPointer: CurlTransfer] = [:]
   private var handles: [ObjectIdentifier: UnsafeMutableRawPointer] = [:]
   private var idle: [UnsafeMutableRawPointer] = []
+  /// Those that wait until one under way is done, in order.
+  private var waiting: [Transfer] = []
   private var watched: Set<Int32> = []
 
   private static let isReady = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
@@ -24,9 +26,9 @@ final class CurlRunner {
     self.configuration = configuration
     epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
     watch(bell, EPOLL_CTL_ADD, EPOLLIN.rawValue)
-    let connections = configuration.maximumConnectionsPerHost
-    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections)
-    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(64, 2 * connections))
+    // The limit is kept here: transfers that libcurl 7.88 itself makes wait for a free connection
+    // (CURLMOPT_MAX_HOST_CONNECTIONS) were seen to wait for ever with every connection idle.
+    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(64, 2 * configuration.maximumConnections))
     let context = Unmanaged.passUnretained(self).toOpaque()
     _ = martlet_curl_multi_set_socket(
       multi, { _, socket, what, context, _ in CurlRunner.at(context)?.socketChanged(socket, what) ?? 0 },
@@ -46,12 +48,21 @@ final class CurlRunner {
       let count = epoll_wait(epoll, &events, Int32(events.count), delay())
       for event in events.prefix(max(0, Int(count))) { handle(event) }
       let inbox = takeInbox()
-      for transfer in inbox.added where !transfer.hasEnded { begin(transfer) }
+      waiting += inbox.added
       for transfer in inbox.dropped { drop(transfer) }
       if inbox.stops { return stop() }
       if delay() == 0 { act(CURL_SOCKET_TIMEOUT, 0) }
       finishDone()
+      beginWaiting()
     }
+  }
+
+  private func beginWaiting() {
+    let room = configuration.maximumConnections - active.count
+    guard room > 0, !waiting.isEmpty else { return }
+    let next = waiting.prefix(room)
+    waiting.removeFirst(next.count)
+    for transfer in next where !transfer.hasEnded { begin(transfer) }
   }
 
   private func handle(_ event: epoll_event) {
@@ -87,7 +98,10 @@ final class CurlRunner {
   }
 
   private func drop(_ transfer: Transfer) {
-    guard let easy = handles[ObjectIdentifier(transfer)] else { return }
+    guard let easy = handles[ObjectIdentifier(transfer)] else {
+      waiting.removeAll { $0 === transfer }
+      return
+    }
     curl_multi_remove_handle(multi, easy)
     release(easy)
   }
@@ -120,7 +134,8 @@ final class CurlRunner {
       curl_easy_cleanup(easy)
       running.transfer.finish(.failure(HTTPClientError.clientShutDown))
     }
-    (active, handles) = ([:], [:])
+    for transfer in waiting { transfer.finish(.failure(HTTPClientError.clientShutDown)) }
+    (active, handles, waiting) = ([:], [:], [])
   }
 }
 
