@@ -14,7 +14,6 @@ final class CurlRunner {
   private var handles: [ObjectIdentifier: UnsafeMutableRawPointer] = [:]
   private var idle: [UnsafeMutableRawPointer] = []
   private var watched: Set<Int32> = []
-  private var deadline: Int?
 
   private static let isReady = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
 
@@ -32,8 +31,6 @@ final class CurlRunner {
     _ = martlet_curl_multi_set_socket(
       multi, { _, socket, what, context, _ in CurlRunner.at(context)?.socketChanged(socket, what) ?? 0 },
       context)
-    _ = martlet_curl_multi_set_timer(
-      multi, { _, delay, context in CurlRunner.at(context)?.timerChanged(delay) ?? 0 }, context)
   }
 
   deinit {
@@ -52,7 +49,7 @@ final class CurlRunner {
       for transfer in inbox.added where !transfer.hasEnded { begin(transfer) }
       for transfer in inbox.dropped { drop(transfer) }
       if inbox.stops { return stop() }
-      if let deadline, deadline <= Self.now() { act(CURL_SOCKET_TIMEOUT, 0) }
+      if delay() == 0 { act(CURL_SOCKET_TIMEOUT, 0) }
       finishDone()
     }
   }
@@ -71,8 +68,6 @@ final class CurlRunner {
   }
 
   private func act(_ socket: Int32, _ what: Int32) {
-    // Before the call: it sets the next deadline. It says so only when that changes.
-    if socket == CURL_SOCKET_TIMEOUT { deadline = nil }
     var running: Int32 = 0
     _ = curl_multi_socket_action(multi, socket, what, &running)
   }
@@ -147,25 +142,18 @@ extension CurlRunner {
     return 0
   }
 
-  fileprivate func timerChanged(_ delay: Int) -> Int32 {
-    deadline = delay < 0 ? nil : Self.now() + delay
-    return 0
-  }
-
   private func watch(_ socket: Int32, _ operation: Int32, _ events: UInt32) {
     var event = epoll_event(events: events, data: epoll_data_t(fd: socket))
     epoll_ctl(epoll, operation, socket, &event)
   }
 
+  /// Until libcurl wants to be called again, in milliseconds; -1 for never.
+  ///
+  /// Asked for each time: its timer callback is silent while its next time stays the same, so that one wake-up a
+  /// moment too early would be the last (seen: requests that waited for a free connection waited for ever).
   private func delay() -> Int32 {
-    guard let deadline else { return -1 }
-    return Int32(clamping: max(0, deadline - Self.now()))
-  }
-
-  /// Milliseconds that only grow.
-  private static func now() -> Int {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    var milliseconds = 0
+    guard curl_multi_timeout(multi, &milliseconds) == CURLM_OK, milliseconds >= 0 else { return -1 }
+    return Int32(clamping: milliseconds)
   }
 }
