@@ -2,6 +2,7 @@
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 
 // Where the library's log lines go, one by one, formatted: a va_list is nothing for Swift.
 struct martlet_mhd_logger {
@@ -15,7 +16,7 @@ static inline void martlet_mhd_log(void *context, const char *format, va_list ar
   if (vsnprintf(line, sizeof line, format, arguments) >= 0) logger->write(logger->context, line);
 }
 
-// MHD_start_daemon and MHD_get_connection_info are variadic, which Swift cannot call. The logger stands first, or
+// MHD_start_daemon and the MHD_get_…_info are variadic, which Swift cannot call. The logger stands first, or
 // messages of the start go to standard error.
 static inline struct MHD_Daemon *martlet_mhd_start(
     unsigned int flags, MHD_AccessHandlerCallback handler, void *handler_context,
@@ -29,3 +30,13 @@ static inline const union MHD_ConnectionInfo *martlet_mhd_connection_info(
     struct MHD_Connection *connection, enum MHD_ConnectionInfoType what) {
   return MHD_get_connection_info(connection, what);
 }
+
+// The daemon's epoll, readable when it has something to do; -1 if it has none.
+static inline int martlet_mhd_epoll(struct MHD_Daemon *daemon) {
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+  return info == NULL ? -1 : info->epoll_fd;
+}
+
+// A bell that ends the thread which turns the daemon; whether Glibc's module has eventfd depends on the build mode.
+static inline int martlet_mhd_bell(void) { return eventfd(0, EFD_CLOEXEC); }
+static inline void martlet_mhd_ring(int bell) { eventfd_write(bell, 1); }

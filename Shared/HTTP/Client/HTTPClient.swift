@@ -3,7 +3,7 @@ import Synchronization
 
 /// What a client may take.
 public struct HTTPClientConfiguration: Sendable {
-  /// Connections to one host at a time; more requests wait for one, within their time-out.
+  /// Requests under way at a time, each on a connection of its own; more wait for one, and their time-out begins then.
   public var maximumConnections: Int
   /// From the request's start to the end of its answer, unless the call gives another.
   public var timeout: Duration

@@ -1,39 +1,72 @@
 import CMicroHTTPD
+import Dispatch
 import Glibc
 
-/// Owns a running daemon of libmicrohttpd: one thread with one epoll, which calls back into a `ServerCore`.
+/// Owns a running daemon of libmicrohttpd and the thread that turns it, which calls back into a `ServerCore`.
 ///
-/// `@unchecked Sendable`: the pointer never changes, and `HTTPServer` calls `quiesce` and `stop` once each, in this
-/// order; the library allows them from any thread but its own.
+/// The thread is ours (the library's external mode): its own one asks epoll again with the same long time-out after
+/// a round of exactly 128 events, and then leaves those 128 connections unread until something else happens (seen
+/// in 0.9.75: a load of 128 connections stopped dead). `MHD_run` never waits, so that cannot happen here.
+///
+/// `@unchecked Sendable`: pointer, descriptors and gate never change, and `HTTPServer` calls `quiesce` and `stop` once
+/// each, in this order; the library allows them from any thread but its own.
 final class RawDaemon: @unchecked Sendable {
   private let pointer: OpaquePointer
   private let core: Unmanaged<ServerCore>
   private let logger: UnsafeMutablePointer<martlet_mhd_logger>
+  /// Rung to end the thread.
+  private let bell: Int32
+  private let ended = DispatchSemaphore(value: 0)
 
   init?(_ core: ServerCore, _ socket: ListeningSocket) {
-    let flags =
-      MHD_USE_EPOLL_INTERNAL_THREAD.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue | MHD_USE_ERROR_LOG.rawValue
+    let flags = MHD_USE_EPOLL.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue | MHD_USE_ERROR_LOG.rawValue
     // The daemon's reference, given back when it has stopped and calls nobody any more.
     self.core = Unmanaged.passRetained(core)
     let options = Self.options(core.configuration, socket, self.core.toOpaque())
     logger = .allocate(capacity: 1)
     logger.initialize(to: martlet_mhd_logger(write: Self.log, context: self.core.toOpaque()))
+    bell = martlet_mhd_bell()
     guard let pointer = martlet_mhd_start(flags, Self.access, self.core.toOpaque(), logger, options) else {
       logger.deallocate()
+      close(bell)
       self.core.release()
       return nil
     }
     self.pointer = pointer
+    guard OwnThread.start({ [self] in turn() }) else {
+      ended.signal()
+      stop()
+      return nil
+    }
   }
 
   /// Takes no new connections from here on.
   func quiesce() { _ = MHD_quiesce_daemon(pointer) }
 
-  /// Closes all connections and waits for the daemon's thread: not on the cooperative pool, and with nothing suspended.
+  /// Ends the thread and closes all connections: not on the cooperative pool, and with nothing suspended.
   func stop() {
+    martlet_mhd_ring(bell)
+    ended.wait()
+    close(bell)
     MHD_stop_daemon(pointer)
     logger.deallocate()
     core.release()
+  }
+
+  /// The thread: waits until the daemon has something to do, and lets it.
+  private func turn() {
+    var waited = [
+      pollfd(fd: martlet_mhd_epoll(pointer), events: Int16(POLLIN), revents: 0),
+      pollfd(fd: bell, events: Int16(POLLIN), revents: 0),
+    ]
+    while true {
+      var limit: UInt64 = 0
+      let isLimited = MHD_get_timeout(pointer, &limit) == .YES
+      poll(&waited, 2, isLimited ? Int32(clamping: limit) : -1)
+      if waited[1].revents != 0 { break }
+      MHD_run(pointer)
+    }
+    ended.signal()
   }
 
   private static func options(
