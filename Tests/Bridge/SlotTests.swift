@@ -11,7 +11,7 @@ extension EndToEnd {
       let first = try await stack.startBridge("1")
       let second = try await stack.startBridge("2")
       defer { for bridge in [first, second] { bridge.process.stop() } }
-      #expect(try stack.slots() == "1 1\n2 2")
+      #expect(try await stack.slots() == "1 1\n2 2")
       let devices = try await Self.devices(20, stack)
       for device in devices {
         for index in 0..<20 { try await device.send(.state, #"{"n":\#(index)}"#) }
@@ -39,7 +39,7 @@ extension EndToEnd {
       for index in 0..<100 { try await device.send(.state, #"{"n":\#(index)}"#) }
       try await eventually("those of the living are there") { !stack.numbers(of: device.id).isEmpty }
       try await eventually("all are there", within: 30) { stack.numbers(of: device.id).count == 100 }
-      try await eventually("the slot is free") { try stack.slots() == "1 1\n2 -" }
+      try await eventually("the slot is free") { try await stack.slots() == "1 1\n2 -" }
       // Nothing goes to the dead one's session any more.
       for index in 100..<200 { try await device.send(.state, #"{"n":\#(index)}"#) }
       try await eventually("all are there", within: 5) { stack.numbers(of: device.id).count == 200 }
@@ -53,7 +53,7 @@ extension EndToEnd {
       let start = ContinuousClock.now
       second.process.stop()
       #expect(ContinuousClock.now - start < .seconds(10))
-      #expect(try stack.slots() == "1 1\n2 -")
+      #expect(try await stack.slots() == "1 1\n2 -")
       for index in 0..<50 { try await device.send(.state, #"{"n":\#(index)}"#) }
       try await eventually("all are there", within: 5) { stack.numbers(of: device.id).count == 50 }
       first.process.stop()
@@ -62,7 +62,7 @@ extension EndToEnd {
       let third = try await stack.startBridge("3")
       defer { third.process.stop() }
       try await eventually("all are there") { stack.numbers(of: device.id).count == 100 }
-      #expect(try stack.slots() == "1 3\n2 -")
+      #expect(try await stack.slots() == "1 3\n2 -")
     }
 
     private static func devices(_ count: Int, _ stack: BridgeStack) async throws -> [TestDevice] {
