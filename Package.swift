@@ -98,6 +98,11 @@ let package = Package(
         "Observability",
       ]),
     tests("Crypto", ["Crypto"]),
+    tests(
+      "Registry",
+      [
+        "RegistryDomain", "RegistryService", "Runtime", "HTTP", "Kafka", "Postgres", "Wire", "Observability",
+      ]),
     tests("HTTP", ["HTTP", "Observability"]),
     tests("Kafka", ["Kafka", "Observability"]),
     tests("Postgres", ["Postgres", "Observability"]),

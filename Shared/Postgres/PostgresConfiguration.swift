@@ -20,7 +20,7 @@ public struct PostgresConfiguration: Sendable, CustomStringConvertible, CustomDe
   public var maximumConnections: Int
   /// How long connecting may take, and how long a query waits while there is no connection at all.
   public var connectTimeout: Duration
-  /// How long one statement may run, at the server and (with a second of grace) here; nil for ever.
+  /// How long one statement may run, at the server and (three seconds later) here; nil for ever.
   public var statementTimeout: Duration?
 
   let password: Secret?

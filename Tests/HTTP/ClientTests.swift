@@ -51,7 +51,7 @@ import Testing
 
   @Test func keepsToItsConnectionsAndDoesManyAtATime() async throws {
     let most = Mutex((now: 0, most: 0))
-    let client = HTTPClient(configuration: .init(maximumConnectionsPerHost: 8), logger: Logger(label: "c"))
+    let client = HTTPClient(configuration: .init(maximumConnections: 8), logger: Logger(label: "c"))
     try await withServer { request in
       most.withLock { ($0.now, $0.most) = ($0.now + 1, max($0.most, $0.now + 1)) }
       try? await Task.sleep(for: .milliseconds(5))
@@ -128,7 +128,7 @@ import Testing
   /// Cancelled before it began, while it waits for a connection, and while it waits for the answer.
   @Test func canBeCancelledAnywhere() async throws {
     let gate = Gate()
-    let one = HTTPClient(configuration: .init(maximumConnectionsPerHost: 1), logger: Logger(label: "c"))
+    let one = HTTPClient(configuration: .init(maximumConnections: 1), logger: Logger(label: "c"))
     try await withServer { request in
       if request.path == ["wait"] { await gate.pass() }
       return await echo(request)

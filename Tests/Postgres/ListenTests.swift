@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 import TestSupport
 import Testing
 
@@ -7,7 +6,7 @@ import Testing
 
 /// Lines of several tasks.
 private final class Log: Sendable {
-  private let kept = Mutex<[String]>([])
+  private let kept = Locked<[String]>([])
   var lines: [String] { kept.withLock { $0 } }
   func add(_ line: String) { kept.withLock { $0.append(line) } }
 }
@@ -16,7 +15,7 @@ private final class Log: Sendable {
 @Suite struct ListenTests {
   @Test func notificationsAreMergedWhileTheListenerIsBusy() async throws {
     try await withClient { client in
-      let heard = Mutex<[String]>([])
+      let heard = Locked<[String]>([])
       let listener = Task {
         try await client.listen("odd \"channel") { payload in
           heard.withLock { $0.append(payload) }
@@ -34,7 +33,7 @@ private final class Log: Sendable {
 
   @Test func anEndedListeningConnectionIsMadeAgainAndSaysSo() async throws {
     try await withClient { client in
-      let heard = Mutex<[String]>([])
+      let heard = Locked<[String]>([])
       let listener = Task {
         try await client.listen("c") { payload in heard.withLock { $0.append(payload) } }
       }
@@ -93,7 +92,7 @@ private final class Log: Sendable {
 
   @Test func aLeaderWhoseConnectionDiesIsStopped() async throws {
     try await withClient { client in
-      let isLeading = Mutex(false)
+      let isLeading = Locked(false)
       let leader = Task {
         try await client.withAdvisoryLock(key: 43, retryEvery: .milliseconds(20)) {
           isLeading.withLock { $0 = true }
@@ -114,7 +113,7 @@ private final class Log: Sendable {
   @Test func aLeaderWhoseServerHangsIsStopped() async throws {
     let server = try await PostgresServer()
     try await withClient(url: server.url) { client in
-      let isLeading = Mutex(false)
+      let isLeading = Locked(false)
       let leader = Task {
         try await client.withAdvisoryLock(key: 44, probeEvery: .milliseconds(200)) {
           isLeading.withLock { $0 = true }

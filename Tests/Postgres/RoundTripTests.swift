@@ -122,6 +122,26 @@ import Testing
     }
   }
 
+  @Test func numericIsReadAsANumber() async throws {
+    try await withClient { client in
+      for number in [
+        "0", "7", "-10000", "123456789012", "9223372036854775807", "-9223372036854775808", "100000000",
+      ] {
+        let found = try await client.one("SELECT \(unescaped: number)::numeric", Int.self)
+        #expect(found == Int(number))
+      }
+      for text in ["1.5", "9223372036854775808", "'NaN'", "0.00001", "'Infinity'"] {
+        let error = await fault { try await client.one("SELECT \(unescaped: text)::numeric", Int.self) }
+        #expect(error?.kind == .decoding, "\(text)")
+      }
+      for number in ["0", "-1.5", "12345.678", "0.0001", "1e20"] {
+        let found = try #require(try await client.one("SELECT \(unescaped: number)::numeric", Double.self))
+        let wanted = try #require(Double(number))
+        #expect(abs(found - wanted) <= abs(wanted) * 1e-15)
+      }
+    }
+  }
+
   @Test func microsecondsSurvive() async throws {
     try await withClient { client in
       let dates = (0..<500).map { Date(timeIntervalSince1970: 1_700_000_000 + Double($0) * 1234.567891) }

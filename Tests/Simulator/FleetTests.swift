@@ -168,7 +168,8 @@ final class Suite: Sendable {
   func simulate(_ flags: [String] = []) throws -> ChildProcess {
     try ChildProcess(
       [
-        try Self.executable(), "simulate", "--mqtt-port", "\(mosquitto.port)", "--device", device, "--log",
+        try Built.path("martlet"), "simulate", "--mqtt-port", "\(mosquitto.port)", "--device", device,
+        "--log",
         log.appending(path: "events").path,
       ] + flags, log: log.appending(path: "simulate.log"))
   }
@@ -204,20 +205,5 @@ final class Suite: Sendable {
     return try text.split(separator: "\n").map { try JSON(parsing: String($0)) }.filter {
       $0["event"]?.string == kind
     }
-  }
-
-  private static func executable() throws -> String {
-    for argument in ["/proc/self/exe"] + CommandLine.arguments {
-      var folder = URL(filePath: argument).resolvingSymlinksInPath()
-      for _ in 0..<4 {
-        folder.deleteLastPathComponent()
-        let path = folder.appending(path: "martlet").path
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
-          return path
-        }
-      }
-    }
-    throw TestSupportError("martlet has not been built")
   }
 }

@@ -154,10 +154,15 @@ public final class PostgresServer: Sendable {
   /// The data folders, removed when the process ends.
   private static let folders = Mutex<[URL]>([])
   private static let removal: Void = {
-    atexit {
-      PostgresServer.folders.withLock { for folder in $0 { try? FileManager.default.removeItem(at: folder) } }
-    }
+    atexit { for folder in PostgresServer.folders.withLock({ $0 }) { PostgresServer.remove(folder) } }
   }()
+
+  /// The killed postmaster's children end a moment later, and until then files come and go under the removal.
+  private static func remove(_ folder: URL) {
+    for _ in 0..<40 where FileManager.default.fileExists(atPath: folder.path) {
+      if (try? FileManager.default.removeItem(at: folder)) == nil { usleep(50_000) }
+    }
+  }
 
   /// To be called before the first server starts: what is registered first runs last, after the kill.
   private static func removeAtExit(_ folder: URL) {

@@ -41,7 +41,7 @@ struct CommandsBench: Sendable {
     let devices = try lines(settings.folder + "/devices.txt")
     let key = try lines(settings.folder + "/key.txt")[0]
     let client = HTTPClient(
-      configuration: HTTPClientConfiguration(maximumConnectionsPerHost: 128, timeout: .seconds(30)),
+      configuration: HTTPClientConfiguration(maximumConnections: 128, timeout: .seconds(30)),
       logger: logger)
     let watcher = try await SuccessWatcher(kafka: settings.kafka, logger: logger)
     let watching = Task { try await watcher.run() }

@@ -27,7 +27,7 @@ struct DownlinkRecord: Sendable {
       throw JSONFaults([JSONFault(pointer: "", message: "has a key that is no deviceId")])
     }
     payload = message.value ?? []
-    downlink = try Downlink(type: type, payload: payload)
+    downlink = try Downlink(recordOf: type, payload: payload)
     self.traceparent = traceparent
     partition = KafkaPartition(topic: message.topic, partition: message.partition)
   }

@@ -42,10 +42,13 @@ extension Metadata {
     .object(sorted { $0.key < $1.key }.reduce(into: JSONObject()) { $0[$1.key] = .string($1.value) })
   }
 
-  /// What a board does not find in it.
+  /// What a board does not find in it, and whether it is too much.
   public func faults(against fields: [MetadataField]) -> [JSONFault] {
-    fields.filter { $0.required && self[$0.name] == nil }
+    let missing = fields.filter { $0.required && self[$0.name] == nil }
       .map { Metadata.fault($0.name, "is required by the board") }
+    if count <= Metadata.maximumCount { return missing }
+    let tooMany = "must not have more than \(Metadata.maximumCount) fields"
+    return missing + [JSONFault(pointer: "/metadata", message: tooMany)]
   }
 
   /// A fault of one field.
@@ -74,11 +77,7 @@ extension JSONFields {
   }
 
   private mutating func check<Value>(_ fields: [String: Value]?, _ name: String) {
-    guard let fields else { return }
-    if fields.count > Metadata.maximumCount {
-      fail(name, "must not have more than \(Metadata.maximumCount) fields")
-    }
-    if !fields.keys.allSatisfy({ Metadata.nameLength.contains($0.unicodeScalars.count) }) {
+    if let fields, !fields.keys.allSatisfy({ Metadata.nameLength.contains($0.unicodeScalars.count) }) {
       fail(name, "must have names of 1 to \(Metadata.nameLength.upperBound) characters")
     }
   }

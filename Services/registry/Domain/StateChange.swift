@@ -64,12 +64,10 @@ public struct StateChange: Sendable, Equatable {
     case .presence(let online):
       // That a device is gone is said by its will: nobody has heard it.
       if online { saw(heard.at, route: nil) }
-      let connections = (presence?.connections ?? 0) + (online ? 1 : 0)
-      let isNewer = heard.at >= presence?.at ?? heard.at
+      let said = presence ?? Presence(online: online, at: heard.at, connections: 0)
       presence = Presence(
-        online: isNewer ? online : presence?.online ?? online,
-        at: isNewer ? heard.at : presence?.at ?? heard.at,
-        connections: connections)
+        online: heard.at >= said.at ? online : said.online, at: max(heard.at, said.at),
+        connections: said.connections + (online ? 1 : 0))
     }
   }
 

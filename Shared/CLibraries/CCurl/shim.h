@@ -23,9 +23,5 @@ static inline CURLMcode martlet_curl_multi_set_socket(CURLM *m, curl_socket_call
   CURLMcode code = curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, f);
   return code != CURLM_OK ? code : curl_multi_setopt(m, CURLMOPT_SOCKETDATA, context);
 }
-static inline CURLMcode martlet_curl_multi_set_timer(CURLM *m, curl_multi_timer_callback f, void *context) {
-  CURLMcode code = curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, f);
-  return code != CURLM_OK ? code : curl_multi_setopt(m, CURLMOPT_TIMERDATA, context);
-}
 // What a finished transfer's message holds is a union, which Swift sees but cannot read without unsafe casts.
 static inline CURLcode martlet_curl_result(const CURLMsg *m) { return m->data.result; }

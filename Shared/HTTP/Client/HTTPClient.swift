@@ -4,7 +4,7 @@ import Synchronization
 /// What a client may take.
 public struct HTTPClientConfiguration: Sendable {
   /// Connections to one host at a time; more requests wait for one, within their time-out.
-  public var maximumConnectionsPerHost: Int
+  public var maximumConnections: Int
   /// From the request's start to the end of its answer, unless the call gives another.
   public var timeout: Duration
   /// For the name and the connection.
@@ -16,11 +16,11 @@ public struct HTTPClientConfiguration: Sendable {
 
   /// A configuration; every value has a good default.
   public init(
-    maximumConnectionsPerHost: Int = 64, timeout: Duration = .seconds(30),
+    maximumConnections: Int = 64, timeout: Duration = .seconds(30),
     connectTimeout: Duration = .seconds(5),
     maximumResponseBytes: Int = 64 << 20, usesProxyFromEnvironment: Bool = false
   ) {
-    self.maximumConnectionsPerHost = maximumConnectionsPerHost
+    self.maximumConnections = maximumConnections
     self.timeout = timeout
     self.connectTimeout = connectTimeout
     self.maximumResponseBytes = maximumResponseBytes

@@ -13,8 +13,9 @@ final class CurlRunner {
   private var active: [UnsafeMutableRawPointer: CurlTransfer] = [:]
   private var handles: [ObjectIdentifier: UnsafeMutableRawPointer] = [:]
   private var idle: [UnsafeMutableRawPointer] = []
+  /// Those that wait until one under way is done, in order.
+  private var waiting: [Transfer] = []
   private var watched: Set<Int32> = []
-  private var deadline: Int?
 
   private static let isReady = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
 
@@ -25,15 +26,13 @@ final class CurlRunner {
     self.configuration = configuration
     epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
     watch(bell, EPOLL_CTL_ADD, EPOLLIN.rawValue)
-    let connections = configuration.maximumConnectionsPerHost
-    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections)
-    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(64, 2 * connections))
+    // The limit is kept here: transfers that libcurl 7.88 itself makes wait for a free connection
+    // (CURLMOPT_MAX_HOST_CONNECTIONS) were seen to wait for ever with every connection idle.
+    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(64, 2 * configuration.maximumConnections))
     let context = Unmanaged.passUnretained(self).toOpaque()
     _ = martlet_curl_multi_set_socket(
       multi, { _, socket, what, context, _ in CurlRunner.at(context)?.socketChanged(socket, what) ?? 0 },
       context)
-    _ = martlet_curl_multi_set_timer(
-      multi, { _, delay, context in CurlRunner.at(context)?.timerChanged(delay) ?? 0 }, context)
   }
 
   deinit {
@@ -49,12 +48,21 @@ final class CurlRunner {
       let count = epoll_wait(epoll, &events, Int32(events.count), delay())
       for event in events.prefix(max(0, Int(count))) { handle(event) }
       let inbox = takeInbox()
-      for transfer in inbox.added where !transfer.hasEnded { begin(transfer) }
+      waiting += inbox.added
       for transfer in inbox.dropped { drop(transfer) }
       if inbox.stops { return stop() }
-      if let deadline, deadline <= Self.now() { act(CURL_SOCKET_TIMEOUT, 0) }
+      if delay() == 0 { act(CURL_SOCKET_TIMEOUT, 0) }
       finishDone()
+      beginWaiting()
     }
+  }
+
+  private func beginWaiting() {
+    let room = configuration.maximumConnections - active.count
+    guard room > 0, !waiting.isEmpty else { return }
+    let next = waiting.prefix(room)
+    waiting.removeFirst(next.count)
+    for transfer in next where !transfer.hasEnded { begin(transfer) }
   }
 
   private func handle(_ event: epoll_event) {
@@ -71,8 +79,6 @@ final class CurlRunner {
   }
 
   private func act(_ socket: Int32, _ what: Int32) {
-    // Before the call: it sets the next deadline. It says so only when that changes.
-    if socket == CURL_SOCKET_TIMEOUT { deadline = nil }
     var running: Int32 = 0
     _ = curl_multi_socket_action(multi, socket, what, &running)
   }
@@ -92,7 +98,10 @@ final class CurlRunner {
   }
 
   private func drop(_ transfer: Transfer) {
-    guard let easy = handles[ObjectIdentifier(transfer)] else { return }
+    guard let easy = handles[ObjectIdentifier(transfer)] else {
+      waiting.removeAll { $0 === transfer }
+      return
+    }
     curl_multi_remove_handle(multi, easy)
     release(easy)
   }
@@ -125,7 +134,8 @@ final class CurlRunner {
       curl_easy_cleanup(easy)
       running.transfer.finish(.failure(HTTPClientError.clientShutDown))
     }
-    (active, handles) = ([:], [:])
+    for transfer in waiting { transfer.finish(.failure(HTTPClientError.clientShutDown)) }
+    (active, handles, waiting) = ([:], [:], [])
   }
 }
 
@@ -147,25 +157,18 @@ extension CurlRunner {
     return 0
   }
 
-  fileprivate func timerChanged(_ delay: Int) -> Int32 {
-    deadline = delay < 0 ? nil : Self.now() + delay
-    return 0
-  }
-
   private func watch(_ socket: Int32, _ operation: Int32, _ events: UInt32) {
     var event = epoll_event(events: events, data: epoll_data_t(fd: socket))
     epoll_ctl(epoll, operation, socket, &event)
   }
 
+  /// Until libcurl wants to be called again, in milliseconds; -1 for never.
+  ///
+  /// Asked for each time: its timer callback is silent while its next time stays the same, so that one wake-up a
+  /// moment too early would be the last (seen: requests that waited for a free connection waited for ever).
   private func delay() -> Int32 {
-    guard let deadline else { return -1 }
-    return Int32(clamping: max(0, deadline - Self.now()))
-  }
-
-  /// Milliseconds that only grow.
-  private static func now() -> Int {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    var milliseconds = 0
+    guard curl_multi_timeout(multi, &milliseconds) == CURLM_OK, milliseconds >= 0 else { return -1 }
+    return Int32(clamping: milliseconds)
   }
 }

@@ -1,5 +1,3 @@
-import Synchronization
-
 extension PostgresClient {
   /// Runs `body` while this client, and nobody else, holds the advisory lock `key`: a leader's work.
   ///

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// One wait that ends exactly once, by whoever comes first.
 ///
 /// The value may come before anybody waits (a callback that fires early, a cancel before the registration) or
@@ -16,7 +14,7 @@ final class Wait<Value: Sendable>: Sendable {
     case finished
   }
 
-  private let state = Mutex(State.fresh)
+  private let state = Locked(State.fresh)
 
   /// Ends the wait; false if it had ended before, and then `value` is of no effect.
   @discardableResult

@@ -1,6 +1,5 @@
 import Glibc
 import Observability
-import Synchronization
 
 /// Carries out what `PoolState` decides.
 final class ConnectionPool: Sendable {
@@ -27,7 +26,7 @@ final class ConnectionPool: Sendable {
 
   let configuration: PostgresConfiguration
   private let logger: Logger
-  private let guarded: Mutex<Guarded>
+  private let guarded: Locked<Guarded>
   // Bounded in fact: there are never more openings than the pool may hold connections.
   private let openings: AsyncStream<PoolState.Opening>
   private let opener: AsyncStream<PoolState.Opening>.Continuation
@@ -36,7 +35,7 @@ final class ConnectionPool: Sendable {
     self.configuration = configuration
     self.logger = logger
     let patience = max(configuration.connectTimeout, configuration.statementTimeout ?? .seconds(60))
-    guarded = Mutex(
+    guarded = Locked(
       Guarded(
         pool: PoolState(
           .init(

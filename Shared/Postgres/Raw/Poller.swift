@@ -1,6 +1,5 @@
 import CPQ
 import Glibc
-import Synchronization
 
 /// Tells tasks when a socket is ready or a deadline has passed: one epoll and one thread for the whole process.
 ///
@@ -36,7 +35,7 @@ final class Poller: Sendable {
 
   private let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
   private let bell = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   private init() {
     // Number 0 is the bell's; it is level-triggered and emptied by the thread.

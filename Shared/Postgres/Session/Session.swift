@@ -7,9 +7,12 @@ actor Session {
   /// How long the server has, after a cancel, to end the statement, before the connection is dropped.
   static let cancelPatience: Duration = .seconds(5)
 
+  /// How much longer than the server this side waits for a statement: it is for servers that hang.
+  static let grace: Duration = .seconds(3)
+
   /// The socket's descriptor, for looking whether it is quiet.
   nonisolated let socket: Int32
-  /// The statements' limit at the server; here a second more.
+  /// The statements' limit at the server; here it is longer by `grace`.
   nonisolated let statementTimeout: Duration?
 
   private enum Transaction { case none, beginPending, begun }
@@ -209,7 +212,7 @@ actor Session {
     if cancellable { try Task.checkCancellation() }
     guard !queries.isEmpty else { return Exchange() }
     var exchange = try send(queries)
-    let limit = limit ?? statementTimeout.map { $0 * queries.count + .seconds(1) }
+    let limit = limit ?? statementTimeout.map { $0 * queries.count + Self.grace }
     try await drive(until: limit, cancellable: cancellable) { raw in
       try self.receive(raw, &exchange)
     } failed: {

@@ -53,6 +53,7 @@ extension PostgresArrayElement where Self: PostgresCodable {
       guard dimensions == 1 else { throw cell.fault("has \(dimensions) dimensions") }
       let count = Int(try reader.integer(Int32.self))
       _ = try reader.integer(Int32.self)
+      guard count >= 0 else { throw cell.fault("is no array") }
       var values: [Self] = []
       values.reserveCapacity(min(count, bytes.count / 4))
       for _ in 0..<count {

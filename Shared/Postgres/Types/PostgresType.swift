@@ -30,6 +30,8 @@ public struct PostgresType: RawRepresentable, Hashable, Sendable {
   public static let timestamp = PostgresType(1114)
   /// `timestamptz`
   public static let timestamptz = PostgresType(1184)
+  /// `numeric`
+  public static let numeric = PostgresType(1700)
   /// `uuid`
   public static let uuid = PostgresType(2950)
   /// `jsonb`

@@ -19,7 +19,7 @@ extension Bool: PostgresCodable, PostgresArrayElement {
   }
 }
 
-/// Integers are read from any integer type (and `numeric` without a fraction) that holds a fitting value.
+/// Integers are read from any integer type, and from `numeric` (what `sum` gives), that holds a fitting value.
 extension FixedWidthInteger where Self: PostgresCodable {
   /// Appends the binary form; false for null.
   public func encode(into buffer: inout PostgresBuffer) -> Bool {
@@ -34,6 +34,11 @@ extension FixedWidthInteger where Self: PostgresCodable {
       case .int8: return try reader.integer(Int64.self)
       case .int4: return Int64(try reader.integer(Int32.self))
       case .int2: return Int64(try reader.integer(Int16.self))
+      case .numeric:
+        guard let whole = try Numeric(&reader).whole else {
+          throw cell.fault("does not fit into \(Self.self)")
+        }
+        return whole
       default: throw cell.unfitting(Self.self)
       }
     }
@@ -86,10 +91,54 @@ extension Double: PostgresCodable, PostgresArrayElement {
       var reader = ByteReader(bytes, cell)
       switch cell.type {
       case .float8: return Double(bitPattern: try reader.integer(UInt64.self))
+      case .numeric: return try Numeric(&reader).approximate
       case .float4: return Double(Float(bitPattern: try reader.integer(UInt32.self)))
       default: throw cell.unfitting(Double.self)
       }
     }
+  }
+}
+
+/// The binary form of `numeric`: digits to the base 10,000, the first worth 10,000 to the power of `weight`.
+private struct Numeric {
+  let weight: Int
+  let sign: UInt16
+  var digits: [Int16] = []
+
+  init(_ reader: inout ByteReader) throws {
+    let count = Int(try reader.integer(UInt16.self))
+    weight = Int(try reader.integer(Int16.self))
+    sign = try reader.integer(UInt16.self)
+    _ = try reader.integer(UInt16.self)
+    for _ in 0..<count { digits.append(try reader.integer(Int16.self)) }
+  }
+
+  private var isFinite: Bool { sign == 0 || sign == 0x4000 }
+
+  /// The nearest `Double`; NaN for what is no finite number.
+  var approximate: Double {
+    guard isFinite else { return .nan }
+    var value = 0.0
+    for (index, digit) in digits.enumerated() {
+      var part = Double(digit)
+      for _ in 0..<abs(weight - index) { part = weight > index ? part * 10_000 : part / 10_000 }
+      value += part
+    }
+    return sign == 0 ? value : -value
+  }
+
+  /// The value if it is whole and fits; nil if not.
+  var whole: Int64? {
+    guard isFinite, digits.count <= weight + 1 || digits.isEmpty else { return nil }
+    var value: Int64 = 0
+    for index in 0..<(digits.isEmpty ? 0 : weight + 1) {
+      let (product, tooBig) = value.multipliedReportingOverflow(by: 10_000)
+      let digit = index < digits.count ? Int64(digits[index]) : 0
+      let (sum, over) = product.addingReportingOverflow(sign == 0 ? digit : -digit)
+      if tooBig || over { return nil }
+      value = sum
+    }
+    return value
   }
 }
 

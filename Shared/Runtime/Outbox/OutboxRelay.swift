@@ -26,6 +26,7 @@ public final class OutboxRelay: Service {
   private let leads = Mutex(false)
   private let wakeUp = Wakeup()
   private let notify = Wakeup()
+  private let watch = PublicationWatch()
 
   public init(
     service: String, database: PostgresClient, producer: KafkaProducer, logger: Logger, metrics: Metrics
@@ -46,13 +47,19 @@ public final class OutboxRelay: Service {
   /// Waits until Kafka has these records, for changes that others must be able to see at once.
   /// - Returns: false if that took longer than `limit`; they will be published all the same.
   public func published(_ ids: [Int64], within limit: Duration = .seconds(2)) async throws -> Bool {
+    let waiter = watch.wait(for: ids)
+    defer { watch.forget(ids) }
     wake()
     let end = ContinuousClock.now + limit
+    var patience: Duration = .milliseconds(5)
     while true {
+      await waiter.wait(atMost: patience)
+      if waiter.isDone { return true }
+      // Another replica publishes, or it was done before we began to wait: the rows are gone then.
       let waiting = try await database.query(Outbox.waiting(ids)).first?.decode(Int64.self) ?? 0
       if waiting == 0 { return true }
       if ContinuousClock.now >= end { return false }
-      try await Task.sleep(for: .milliseconds(2))
+      patience = min(patience * 2, .milliseconds(100))
     }
   }
 
@@ -121,6 +128,7 @@ public final class OutboxRelay: Service {
       }
     }
     published.increment(by: done.count)
+    watch.published(done)
     return done
   }
 

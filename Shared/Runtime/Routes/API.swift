@@ -97,7 +97,8 @@ public struct API: Sendable {
       response = failure(error, request, logger).response
     }
     response.headers["traceparent"] = trace.traceparent
-    if response.status >= 500 {
+    // Not ready is an answer to a question, not a failure.
+    if response.status >= 500, request.path != ["readyz"] {
       logger.error(
         "answered \(response.status)", ["method": request.method.rawValue, "target": request.target])
     } else {

@@ -141,24 +141,6 @@ final class Bridge: Sendable {
   }
 }
 
-/// Executables beside the test binary.
-enum Built {
-  static func path(_ name: String) throws -> String {
-    for argument in ["/proc/self/exe"] + CommandLine.arguments {
-      var folder = URL(filePath: argument).resolvingSymlinksInPath()
-      for _ in 0..<4 {
-        folder.deleteLastPathComponent()
-        let path = folder.appending(path: name).path
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
-          return path
-        }
-      }
-    }
-    throw TestSupportError("\(name) has not been built")
-  }
-}
-
 /// A device as a test sees it.
 final class TestDevice: Sendable {
   let id: String

@@ -1,0 +1,73 @@
+import Foundation
+import Testing
+import Wire
+
+@testable import RegistryDomain
+
+@Suite("Changes of documents")
+struct DocumentTests {
+  /// The table of RFC 7396, appendix A.
+  @Test(
+    "JSON Merge Patch as in RFC 7396",
+    arguments: [
+      (#"{"a":"b"}"#, #"{"a":"c"}"#, #"{"a":"c"}"#), (#"{"a":"b"}"#, #"{"b":"c"}"#, #"{"a":"b","b":"c"}"#),
+      (#"{"a":"b"}"#, #"{"a":null}"#, "{}"), (#"{"a":"b","b":"c"}"#, #"{"a":null}"#, #"{"b":"c"}"#),
+      (#"{"a":["b"]}"#, #"{"a":"c"}"#, #"{"a":"c"}"#), (#"{"a":"c"}"#, #"{"a":["b"]}"#, #"{"a":["b"]}"#),
+      (#"{"a":{"b":"c"}}"#, #"{"a":{"b":"d","c":null}}"#, #"{"a":{"b":"d"}}"#),
+      (#"{"a":[{"b":"c"}]}"#, #"{"a":[1]}"#, #"{"a":[1]}"#), (#"["a","b"]"#, #"["c","d"]"#, #"["c","d"]"#),
+      (#"{"a":"b"}"#, #"["c"]"#, #"["c"]"#), (#"{"a":"foo"}"#, "null", "null"),
+      (#"{"a":"foo"}"#, #""bar""#, #""bar""#), (#"{"e":null}"#, #"{"a":1}"#, #"{"e":null,"a":1}"#),
+      (#"[1,2]"#, #"{"a":"b","c":null}"#, #"{"a":"b"}"#),
+      ("{}", #"{"a":{"bb":{"ccc":null}}}"#, #"{"a":{"bb":{}}}"#),
+    ])
+  func mergePatch(_ original: String, _ patch: String, _ result: String) throws {
+    #expect(try JSON(parsing: original).merged(with: JSON(parsing: patch)) == JSON(parsing: result))
+  }
+
+  @Test("a PUT replaces whole members")
+  func replacing() throws {
+    let document = try JSON(parsing: #"{"a":{"b":1},"c":2,"d":3}"#)
+    #expect(
+      try document.replacing(with: JSON(parsing: #"{"a":{"x":1},"c":null}"#))
+        == JSON(parsing: #"{"a":{"x":1},"d":3}"#))
+  }
+
+  @Test(
+    "slugs of names",
+    arguments: [
+      ("Acme Ltd", "acme-ltd"), ("  Ümlaut & Söhne GmbH ", "mlaut-s-hne-gmbh"), ("A", nil), ("测试", nil),
+      ("x" + String(repeating: "-y", count: 40), "x" + String(repeating: "-y", count: 19)),
+    ] as [(String, String?)])
+  func slugs(_ name: String, _ slug: String?) {
+    let id = UUID.v7()
+    let made = Organisation.slug(from: name, id: id)
+    #expect(made == slug ?? "organisation-\(id.text.suffix(12))")
+    #expect(Identifier.isSlug(made))
+  }
+
+  static let device = Device(
+    id: .v7(), createdAt: .now, updatedAt: .now, mcuId: "m", boardId: .v7(), soc: "s", organisationId: .v7(),
+    deviceId: "0123456789abcdef", metadata: ["a": "1", "b": "2"], name: "n", rev: 4)
+
+  @Test(
+    "a device's PUT",
+    arguments: [
+      (#"{}"#, ["a": "1", "b": "2"], "n"), (#"{"name":null}"#, ["a": "1", "b": "2"], nil),
+      (#"{"metadata":{"operation":"patch","value":{"a":null,"c":"3"}}}"#, ["b": "2", "c": "3"], "n"),
+      (#"{"metadata":{"operation":"replace","value":{"c":"3"}},"name":"x"}"#, ["c": "3"], "x"),
+    ] as [(String, [String: String], String?)])
+  func put(_ body: String, _ metadata: [String: String], _ name: String?) throws {
+    let changed = try Self.device.changed(by: JSON(parsing: body), at: .now)
+    #expect(changed.metadata == metadata)
+    #expect(changed.name == name)
+    #expect(changed.rev == 5)
+  }
+
+  @Test("a device may be sent back as it is, and nothing of what makes it may change")
+  func patch() throws {
+    #expect(try Self.device.patched(by: Self.device.json, at: Self.device.updatedAt).json == Self.device.json)
+    let body = try JSON(parsing: #"{"deviceId":"x","mcuId":null,"metadata":{"a":null},"name":"y"}"#)
+    let faults = #expect(throws: JSONFaults.self) { try Self.device.patched(by: body, at: .now) }
+    #expect(faults?.faults.map(\.pointer) == ["/mcuId", "/deviceId"])
+  }
+}

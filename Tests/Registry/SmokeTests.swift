@@ -1,0 +1,104 @@
+import Foundation
+import HTTP
+import Kafka
+import Observability
+import Runtime
+import TestSupport
+import Testing
+import Wire
+
+/// The real program between a real database and a real broker.
+@Suite("The registry's process")
+struct SmokeTests {
+  /// The process, and what its clients do.
+  final class Registry: Sendable {
+    let process: ChildProcess
+    let url: String
+    private let client = HTTPClient(configuration: .init(), logger: Logger(label: "test", level: .error))
+
+    init(kafka: String, database: String) throws {
+      let port = try freePort()
+      url = "http://127.0.0.1:\(port)"
+      process = try ChildProcess(
+        [try Built.path("martlet-registry"), "--http-port", "\(port)", "--kafka-bootstrap", kafka],
+        log: try RunFolder.make("registry").appending(path: "registry.log"),
+        environment: ["MARTLET_DATABASE_URL": database, "MARTLET_ROOT_KEY": World.rootKey])
+    }
+
+    func send(_ method: HTTPMethod, _ path: String, _ body: JSON? = nil) async throws -> (
+      status: Int, json: JSON
+    ) {
+      let answer = try await client.execute(
+        method, url: "\(url)/\(path)",
+        headers: ["X-API-Key": World.rootKey, "Content-Type": "application/json"], body: body?.bytes)
+      return (answer.status, (try? JSON(parsing: answer.body)) ?? .null)
+    }
+  }
+
+  @Test("a device is made, published at once, heard from, and removed; SIGTERM ends it well")
+  func life() async throws {
+    let kafka = try await World.kafka()
+    let database = try await PostgresServer.shared().createDatabase("smoke")
+    let registry = try Registry(kafka: kafka.bootstrapServers, database: database)
+    try await eventually("it is ready") { (try? await registry.send(.get, "readyz").status) == 200 }
+    let organisation = try await registry.send(.post, "organisation", ["name": "Smoke"]).json["id"] ?? .null
+    let board =
+      try await registry.send(
+        .post, "board", ["organisationId": organisation, "name": "b", "soc": .string(UUID.v7().text)]
+      ).json["id"] ?? .null
+    let reader = try await EntityReader(kafka)
+    let made = try await registry.send(
+      .post, "device", ["organisationId": organisation, "boardId": board, "mcuId": "m"])
+    #expect(made.status == 201)
+    let deviceId = try #require(made.json["deviceId"]?.string)
+    let key = "device/\(try #require(made.json["id"]?.string))"
+    #expect(try await reader.next(key)?["deviceId"]?.string == deviceId, "201 means that Kafka has it")
+
+    let producer = try KafkaProducer(configuration: kafka, logger: Logger(label: "test", level: .error))
+    let state = Uplink.state(DeviceState(attributes: ["battery": 3]))
+    _ = try await producer.send([
+      KafkaProducerMessage(
+        topic: KafkaTopic.deviceUplink.rawValue, key: Array(deviceId.utf8), value: state.json.bytes,
+        headers: [KafkaHeader(EventHeader.type, state.kind.rawValue)])
+    ])
+    try await eventually("the state is there") {
+      try await registry.send(.get, "device/id/\(deviceId)/state").json["attributes"]?["battery"]?["value"]
+        == 3
+    }
+    #expect(try await registry.send(.delete, "device/id/\(deviceId)").status == 204)
+    #expect(try await reader.next(key) == nil, "a tombstone")
+    #expect(try await registry.send(.get, "openapi.yaml").status == 200)
+    registry.process.stop()
+  }
+}
+
+/// Reads the entities topic from now on.
+private struct EntityReader {
+  private let consumer: KafkaConsumer
+
+  init(_ kafka: KafkaConfiguration) async throws {
+    let logger = Logger(label: "test", level: .error)
+    let admin = try KafkaAdmin(configuration: kafka, logger: logger)
+    let topic = KafkaTopic.registryEntities.rawValue
+    let ends = try await admin.endOffsets(topic: topic)
+    consumer = try KafkaConsumer(
+      configuration: kafka, group: "smoke-\(UUID().uuidString)", instanceId: nil, topics: [topic],
+      logger: logger,
+      startOffsets: { partitions in
+        Dictionary(uniqueKeysWithValues: partitions.map { ($0, ends[$0.partition] ?? 0) })
+      })
+    _ = try await consumer.nextBatch(maximumCount: 1, wait: .milliseconds(1))
+  }
+
+  /// The next record of that key; nil for a tombstone.
+  func next(_ key: String) async throws -> JSON? {
+    let end = ContinuousClock.now + .seconds(20)
+    while .now < end {
+      for message in try await consumer.nextBatch(maximumCount: 1, wait: .seconds(1))
+      where message.key == Array(key.utf8) {
+        return try message.value.map { try JSON(parsing: $0) }
+      }
+    }
+    throw TestSupportError("no record of \(key)")
+  }
+}

@@ -1,0 +1,177 @@
+import Foundation
+import Kafka
+import Postgres
+import Testing
+import Wire
+
+@testable import RegistryDomain
+@testable import RegistryService
+
+@Suite("States in the database")
+struct StateStorageTests {
+  static func time(_ seconds: Double) -> Date { Date(timeIntervalSince1970: 1_700_000_000 + seconds) }
+
+  /// A record of the uplink topic.
+  static func record(_ deviceId: String, _ uplink: Uplink, at seconds: Double) -> KafkaMessage {
+    record(deviceId, type: uplink.kind.rawValue, uplink.json.bytes, at: seconds)
+  }
+
+  static func record(_ deviceId: String, type: String, _ value: [UInt8], at seconds: Double) -> KafkaMessage {
+    KafkaMessage(
+      topic: KafkaTopic.deviceUplink.rawValue, partition: 0, offset: 0, key: Array(deviceId.utf8),
+      value: value,
+      headers: [KafkaHeader(EventHeader.type, type), KafkaHeader(EventHeader.time, time(seconds).rfc3339)])
+  }
+
+  /// A new device's `deviceId`.
+  static func device(_ world: World) async throws -> String {
+    let body: JSON = ["boardId": "{board}", "mcuId": .string(UUID.v7().text)]
+    return try #require(await world.send("POST", "device", body: body).json["deviceId"]?.string)
+  }
+
+  /// Applies records as one batch.
+  /// - Returns: why some were set aside.
+  @discardableResult
+  static func apply(_ world: World, _ records: [KafkaMessage]) async throws -> [String] {
+    let inbox = UplinkInbox(registry: world.registry)
+    return try await world.database.withTransaction {
+      try await inbox.apply(records, $0).rejected.map(\.reason)
+    }
+  }
+
+  static func state(_ world: World, _ deviceId: String) async -> JSON {
+    await world.send("GET", "device/deviceId/\(deviceId)/state").json
+  }
+
+  @Test("a late message does not overwrite a newer one, in another batch too")
+  func late() async throws {
+    let world = try await World.shared()
+    let id = try await Self.device(world)
+    try await Self.apply(
+      world, [Self.record(id, .state(.init(attributes: ["battery": 3, "mode": "a"])), at: 10)])
+    try await Self.apply(
+      world,
+      [
+        Self.record(id, .state(.init(attributes: ["battery": 4, "rssi": -70])), at: 5),
+        Self.record(id, .state(.init(attributes: ["mode": "b"], at: Self.time(9))), at: 11),
+      ])
+    let state = await Self.state(world, id)
+    #expect(state["attributes"]?["battery"] == ["value": 3, "at": .string(Self.time(10).rfc3339)])
+    #expect(state["attributes"]?["mode"]?["value"] == "a")
+    #expect(state["attributes"]?["rssi"]?["at"]?.string == Self.time(5).rfc3339)
+    #expect(state["lastSeenAt"]?.string == Self.time(11).rfc3339)
+  }
+
+  @Test("the last route is that of the last packet")
+  func routes() async throws {
+    let world = try await World.shared()
+    let id = try await Self.device(world)
+    #expect(await world.send("GET", "device/deviceId/\(id)/lastRoute").status == 404)
+    let udp: JSON = [
+      "interface": "udp", "udp": ["address": "10.0.0.1:7", "time": .string(Self.time(1).rfc3339)],
+    ]
+    try await Self.apply(world, [Self.record(id, .state(.init(attributes: [:], route: udp)), at: 2)])
+    #expect(await Self.state(world, id)["lastRouteUdpAddress"] == "10.0.0.1:7")
+    try await Self.apply(world, [Self.record(id, .reported([:]), at: 1)])
+    #expect(await Self.state(world, id)["lastRouteInterface"] == "udp")
+    try await Self.apply(world, [Self.record(id, .reported([:]), at: 3)])
+    let route = await world.send("GET", "device/deviceId/\(id)/lastRoute")
+    #expect(route.json["mqtt"] == ["broker": "mosquitto", "time": .string(Self.time(3).rfc3339)])
+    let silent = try await Self.device(world)
+    let many = await world.send(
+      "POST", "device/lastRoute", body: ["deviceIds": [.string(id), .string(silent), "unknown"]])
+    #expect(many.json == [["deviceId": .string(id), "lastRoute": route.json]])
+    let foreign = await world.send(
+      "POST", "device/lastRoute", body: ["deviceIds": [.string(id)]], as: "stranger")
+    #expect(foreign.json == [])
+  }
+
+  @Test("presence: events on changes only, connections counted, a packet corrects a word that came late")
+  func presence() async throws {
+    let world = try await World.shared()
+    let id = try await Self.device(world)
+    func online() async -> [JSON?] {
+      let state = await Self.state(world, id)
+      return [state["online"], state["onlineEvidence"]?["source"], state["connectionEpoch"]]
+    }
+    try await Self.apply(world, [Self.record(id, .presence(online: true), at: 1)])
+    #expect(await online() == [true, "presence", 1])
+    // The takeover of a session: its will and the new word in one batch, then the word again.
+    try await Self.apply(
+      world,
+      [Self.record(id, .presence(online: false), at: 2), Self.record(id, .presence(online: true), at: 2.1)])
+    try await Self.apply(world, [Self.record(id, .presence(online: true), at: 3)])
+    #expect(await online() == [true, "presence", 3])
+    // A will that comes after its time changes nothing.
+    try await Self.apply(world, [Self.record(id, .presence(online: false), at: 2.5)])
+    #expect(await online() == [true, "presence", 3])
+    try await Self.apply(world, [Self.record(id, .presence(online: false), at: 4)])
+    #expect(await online() == [false, "presence", 3])
+    // What it had sent before may come just after; what comes later says that it is back.
+    try await Self.apply(world, [Self.record(id, .reported([:]), at: 4.5)])
+    #expect(await online() == [false, "presence", 3])
+    try await Self.apply(world, [Self.record(id, .reported([:]), at: 6)])
+    #expect(await online() == [true, "uplink", 3])
+    let revisions = try await world.database.query(
+      "SELECT presence_rev FROM device_state WHERE device_id = \(id)")
+    #expect(try revisions.decode(Int64.self) == [3], "on, off, on")
+  }
+
+  @Test("online is a filter")
+  func filter() async throws {
+    let world = try await World.shared()
+    let id = try await Self.device(world)
+    try await Self.apply(world, [Self.record(id, .presence(online: true), at: 1)])
+    let found = await world.send("GET", "device?online=true&q=\(id)")
+    #expect(found.json.array?.first?["deviceId"]?.string == id)
+    #expect(await world.send("GET", "device?online=false&q=\(id)").json == [])
+  }
+
+  @Test("what cannot be understood is set aside, and what is not ours passed over")
+  func rejected() async throws {
+    let world = try await World.shared()
+    let id = try await Self.device(world)
+    let reasons = try await Self.apply(
+      world,
+      [
+        Self.record(id, type: "martlet.uplink.state", Array("[]".utf8), at: 1),
+        Self.record(id, type: "martlet.uplink.state", Array(#"{"route":{"interface":"x"}}"#.utf8), at: 1),
+        Self.record(id, type: "martlet.uplink.presence", Array("{}".utf8), at: 1),
+        Self.record(id, type: "martlet.uplink.ofTheFuture", [], at: 1),
+        Self.record(id, .sent(id: .v7()), at: 1),
+        Self.record("ffffffffffffffff", .presence(online: true), at: 1),
+      ])
+    #expect(reasons.count == 3)
+    #expect(await Self.state(world, id)["lastSeenAt"] == nil)
+  }
+
+  @Test("however records are cut into batches, the state is the same")
+  func anyBatches() async throws {
+    let world = try await World.shared()
+    for _ in 0..<10 {
+      let (one, two) = (try await Self.device(world), try await Self.device(world))
+      let records = (0..<30).map { _ -> (Uplink, Double) in
+        let at = Double(Int.random(in: 0..<100)) * 2
+        return switch Int.random(in: 0..<3) {
+        case 0: (.presence(online: .random()), at)
+        case 1: (.state(.init(attributes: ["a": .int(Int64(at)), "b": 1], at: Self.time(at - 1))), at)
+        default: (.reported([:]), at)
+        }
+      }
+      // Two records of one kind at one time would leave their order to the cut.
+      let distinct = Dictionary(records.map { ("\($0.0.kind)\($0.1)", $0) }) { first, _ in first }.values
+        .shuffled()
+      try await Self.apply(world, distinct.map { Self.record(one, $0.0, at: $0.1) })
+      var rest = distinct[...]
+      while !rest.isEmpty {
+        let batch = rest.prefix(Int.random(in: 1...5))
+        rest = rest.dropFirst(batch.count)
+        try await Self.apply(world, batch.map { Self.record(two, $0.0, at: $0.1) })
+      }
+      let (left, right) = (await Self.state(world, one), await Self.state(world, two))
+      for field in ["attributes", "lastSeenAt", "lastRoute"] {
+        #expect(left[field] == right[field], "\(field)")
+      }
+    }
+  }
+}
