@@ -114,6 +114,7 @@ let package = Package(
         "ConfigService", "ConfigMain",
       ]),
     tests("Bridge", ["BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "Kafka", "MQTT", "Observability"]),
+    tests("Simulator", ["Simulator", "martlet", "Wire", "MQTT", "Crypto", "Observability"]),
   ]
     + service("registry", "Registry", extra: ["Crypto"], directory: false)
     + service("config", "Config", extra: ["Crypto"])

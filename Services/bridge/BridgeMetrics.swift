@@ -27,12 +27,12 @@ struct BridgeMetrics: Sendable {
         )
       })
     downlinks = Dictionary(
-      uniqueKeysWithValues: ["command", "desired", "receipt"].map { kind in
+      uniqueKeysWithValues: [Downlink.commandType, Downlink.desiredType, Downlink.receiptType].map { type in
         (
-          "martlet.downlink.\(kind)",
+          type,
           metrics.counter(
             "martlet_bridge_downlinks_total", help: "Publications that the broker answered, by kind.",
-            labels: [("kind", kind)])
+            labels: [("kind", String(type.split(separator: ".").last ?? ""))])
         )
       })
     undelivered = Dictionary(

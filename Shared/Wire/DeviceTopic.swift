@@ -21,13 +21,16 @@ public enum DeviceTopic: String, Sendable, CaseIterable {
 
   /// Reads a topic name; nil if it is none of ours or its device id is not one.
   public static func parse(_ topic: String) -> (deviceId: String, topic: DeviceTopic)? {
-    let start = prefix + "/"
-    guard topic.hasPrefix(start) else { return nil }
-    let rest = topic.dropFirst(start.count)
-    guard let slash = rest.firstIndex(of: "/"),
-      let kind = DeviceTopic(rawValue: String(rest[rest.index(after: slash)...]))
-    else { return nil }
-    let deviceId = String(rest[..<slash])
-    return Identifier.isDeviceId(deviceId) ? (deviceId, kind) : nil
+    var topic = topic
+    return topic.withUTF8 { bytes in
+      let idEnd = start.count + 16
+      guard bytes.count > idEnd + 1, bytes.starts(with: start), bytes[idEnd] == UInt8(ascii: "/"),
+        let kind = allCases.first(where: { $0.rawValue.utf8.elementsEqual(bytes[(idEnd + 1)...]) })
+      else { return nil }
+      let deviceId = String(decoding: bytes[start.count..<idEnd], as: UTF8.self)
+      return Identifier.isDeviceId(deviceId) ? (deviceId, kind) : nil
+    }
   }
+
+  private static let start = Array((prefix + "/").utf8)
 }

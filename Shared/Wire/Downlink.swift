@@ -18,9 +18,9 @@ public enum Downlink: Sendable, Equatable {
     }
   }
 
-  static let commandType = "martlet.downlink.command"
-  static let desiredType = "martlet.downlink.desired"
-  static let receiptType = "martlet.downlink.receipt"
+  public static let commandType = "martlet.downlink.command"
+  public static let desiredType = "martlet.downlink.desired"
+  public static let receiptType = "martlet.downlink.receipt"
 
   /// The record for the downlink topic.
   public func event(deviceId: String, traceparent: String?) -> Event {
@@ -44,19 +44,29 @@ public enum Downlink: Sendable, Equatable {
     case Self.commandType:
       self = .command(
         CommandDownlink(
-          id: fields.required("id", .uuid), type: fields.required("type", .string(1...128)),
-          params: fields.optional("params", .any) ?? .object(JSONObject()),
-          lane: fields.required("lane", .string(1...64)), expiresAt: fields.required("expiresAt", .time),
-          deliverBy: fields.required("deliverBy", .time)))
+          id: fields.required("id", Shapes.id), type: fields.required("type", Shapes.type),
+          params: fields.optional("params", Shapes.any) ?? .object(JSONObject()),
+          lane: fields.required("lane", Shapes.lane), expiresAt: fields.required("expiresAt", Shapes.time),
+          deliverBy: fields.required("deliverBy", Shapes.time)))
     case Self.desiredType:
       self = .desired(revision: Int64(fields.required("revision", .int(0...Int.max))), document: payload)
     case Self.receiptType:
       self = .receipt(
-        id: fields.required("id", .uuid), status: fields.required("status", .word(.acknowledged)))
+        id: fields.required("id", Shapes.id), status: fields.required("status", Shapes.status))
     default: throw JSONFaults([JSONFault(pointer: "", message: "no downlink of type \(type)")])
     }
     if !fields.faults.isEmpty { throw JSONFaults(fields.faults) }
   }
+}
+
+/// Made once: these are read thousands of times a second.
+private enum Shapes {
+  static let id = JSONShape.uuid
+  static let type = JSONShape.string(1...128)
+  static let lane = JSONShape.string(1...64)
+  static let any = JSONShape.any
+  static let time = JSONShape.time
+  static let status = JSONShape<DeviceStatus>.word(.acknowledged)
 }
 
 /// One command on its way to its device.

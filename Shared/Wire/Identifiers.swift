@@ -20,9 +20,6 @@ extension UUID {
         noise(16), noise(8), noise(0)
       ))
   }
-
-  /// The id as the API writes it: lower case.
-  public var text: String { uuidString.lowercased() }
 }
 
 /// The forms of the suite's identifiers (SPEC, section 1).

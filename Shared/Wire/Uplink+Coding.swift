@@ -97,7 +97,7 @@ extension Uplink {
 
   private static func answer(_ fields: inout JSONFields) -> CommandAnswer {
     CommandAnswer(
-      id: fields.required("id", .uuid), status: fields.required("status", .word(.acknowledged)),
+      id: fields.required("id", Self.id), status: fields.required("status", Self.status),
       result: fields.optional("result", .any),
       error: fields.optional(
         "error",
@@ -107,6 +107,10 @@ extension Uplink {
             message: error.optional("message", .string(0...4096)) ?? "")
         }))
   }
+
+  // Made once: these are read thousands of times a second.
+  private static let id = JSONShape.uuid
+  private static let status = JSONShape<DeviceStatus>.word(.acknowledged)
 
   /// Firmware writes codes as words or as numbers.
   private static let code = JSONShape<String>("", expected: "a string or a whole number") {

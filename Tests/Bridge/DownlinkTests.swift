@@ -52,9 +52,10 @@ extension EndToEnd {
         stack.records.uplinks(late) == [.undelivered(id: expired.id, reason: .expired)]
       }
       try await eventually("the receipt, then the command") { listener.messages.count == 2 }
-      #expect(listener.messages.map(\.topic) == [
-        DeviceTopic.commandReceipt.of(listener.id), DeviceTopic.command.of(listener.id),
-      ])
+      #expect(
+        listener.messages.map(\.topic) == [
+          DeviceTopic.commandReceipt.of(listener.id), DeviceTopic.command.of(listener.id),
+        ])
       try await eventually("only the command is reported") {
         stack.records.uplinks(listener.id) == [.sent(id: after.id)]
       }

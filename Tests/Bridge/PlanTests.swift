@@ -14,6 +14,32 @@ import Wire
   }
 }
 
+@Suite struct CompactStatusTests {
+  /// What it reads, the long way reads too, whichever byte is another.
+  @Test func itIsNeverMoreLenient() throws {
+    var taken = 0
+    for status in DeviceStatus.allCases {
+      let payload = Uplink.status(CommandAnswer(id: .v7(), status: status)).json.bytes
+      #expect(CompactStatus.read(payload)?.status == status)
+      for index in payload.indices {
+        for byte in [UInt8(ascii: "a"), UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "-"), 0, 0xFF] {
+          var changed = payload
+          changed[index] = byte
+          guard let (id, status) = CompactStatus.read(changed) else { continue }
+          taken += 1
+          #expect(try Uplink(.status, payload: changed) == .status(CommandAnswer(id: id, status: status)))
+          #expect(
+            try Downlink(recordOf: Downlink.receiptType, payload: changed)
+              == Downlink(type: Downlink.receiptType, payload: changed))
+        }
+        #expect(CompactStatus.read(Array(payload[..<index])) == nil)
+      }
+      #expect(CompactStatus.read(payload + [UInt8(ascii: " ")]) == nil)
+    }
+    #expect(taken > 100)
+  }
+}
+
 @Suite struct UplinkTranslationTests {
   let device = "0123456789abcdef"
   let id = UUID().text
@@ -30,7 +56,8 @@ import Wire
     ]
     #expect(payloads.map(\.0) == DeviceTopic.uplinks)
     for (topic, payload, kind) in payloads {
-      #expect(translate(topic.of(device), payload) == .accepted(kind: kind, deviceId: device, traceparent: nil))
+      #expect(
+        translate(topic.of(device), payload) == .accepted(kind: kind, deviceId: device, traceparent: nil))
     }
   }
 
@@ -39,14 +66,16 @@ import Wire
     for topic in [DeviceTopic.command, .commandReceipt, .desired] {
       #expect(translate(topic.of(device), "{}") == .rejected(deviceId: nil, reason: reason))
     }
-    for topic in ["martlet/v1/XYZ/state", "martlet/v1/\(device)/other", "martlet/v1/\(device)", "", "martlet/v1//state"]
-    {
+    for topic in [
+      "martlet/v1/XYZ/state", "martlet/v1/\(device)/other", "martlet/v1/\(device)", "", "martlet/v1//state",
+    ] {
       #expect(translate(topic, "{}") == .rejected(deviceId: nil, reason: reason))
     }
   }
 
   @Test(arguments: [
-    "", "{", "[]", "null", #"{"id":"x","status":"SUCCESS"}"#, #"{"status":"SUCCESS"}"#, #"{"id":1,"status":2}"#,
+    "", "{", "[]", "null", #"{"id":"x","status":"SUCCESS"}"#, #"{"status":"SUCCESS"}"#,
+    #"{"id":1,"status":2}"#,
     #"{"id":"0198c000-0000-7000-8000-000000000000","status":"DONE"}"#,
     #"{"id":"0198c000-0000-7000-8000-000000000000","status":"SUCCESS","result":"\u0000"}"#,
   ])
@@ -61,7 +90,8 @@ import Wire
   @Test func reasonsHoldNothingOfThePayload() {
     let secret = "s3cr3t"
     for payload in [
-      #"{"\#(secret)":1,"\#(secret)":2}"#, #"{"id":"\#(secret)","status":"\#(secret)"}"#, secret, #""\#(secret)"#,
+      #"{"\#(secret)":1,"\#(secret)":2}"#, #"{"id":"\#(secret)","status":"\#(secret)"}"#, secret,
+      #""\#(secret)"#,
       #"{"id":"\#(id)","status":"FAILED","error":{"code":{"\#(secret)":1},"\#(secret)":2}}"#,
     ] {
       guard case .rejected(_, let reason) = translate(DeviceTopic.commandStatus.of(device), payload) else {
@@ -76,11 +106,13 @@ import Wire
     let text = String(repeating: "x", count: UplinkTranslation.maximumBytes)
     let reason = "larger than 262144 bytes"
     #expect(
-      translate(DeviceTopic.state.of(device), #"{"a":"\#(text)"}"#) == .rejected(deviceId: device, reason: reason))
+      translate(DeviceTopic.state.of(device), #"{"a":"\#(text)"}"#)
+        == .rejected(deviceId: device, reason: reason))
     let fits = #"{"a":"\#(text.dropLast(8))"}"#
     #expect(fits.utf8.count == UplinkTranslation.maximumBytes)
     #expect(
-      translate(DeviceTopic.state.of(device), fits) == .accepted(kind: .state, deviceId: device, traceparent: nil))
+      translate(DeviceTopic.state.of(device), fits)
+        == .accepted(kind: .state, deviceId: device, traceparent: nil))
   }
 
   @Test func onlyAValidTraceparentGoesOn() {
@@ -101,12 +133,15 @@ import Wire
   func command(deliverBy: Double, expiresAt: Double) -> Downlink {
     .command(
       CommandDownlink(
-        id: id, type: "REBOOT", params: ["delay": 3], lane: "default", expiresAt: now.addingTimeInterval(expiresAt),
+        id: id, type: "REBOOT", params: ["delay": 3], lane: "default",
+        expiresAt: now.addingTimeInterval(expiresAt),
         deliverBy: now.addingTimeInterval(deliverBy)))
   }
 
   func plan(_ downlink: Downlink, traceparent: String? = "t") -> DownlinkPlan {
-    DownlinkPlan(downlink, deviceId: device, traceparent: traceparent, now: now)
+    DownlinkPlan(
+      downlink, record: downlink.event(deviceId: device, traceparent: nil).payload ?? [], deviceId: device,
+      traceparent: traceparent, now: now)
   }
 
   @Test func commandInTime() throws {
@@ -125,10 +160,24 @@ import Wire
     #expect(json["params"] == ["delay": 3])
   }
 
+  /// However the record was written, the device gets the same and never `deliverBy`.
+  @Test func theDeviceNeverSeesDeliverBy() throws {
+    guard case .command(let command) = command(deliverBy: 1, expiresAt: 2) else { return }
+    let compact = try #require(Downlink.command(command).event(deviceId: device, traceparent: nil).payload)
+    #expect(String(decoding: compact, as: UTF8.self).hasSuffix(#"Z"}"#))
+    let members = try #require(try JSON(parsing: compact).object?.members)
+    let turned = members.reversed().reduce(into: JSONObject()) { $0[$1.name] = $1.value }
+    let spaced = Array(String(decoding: compact, as: UTF8.self).replacing(",", with: " , ").utf8)
+    for record in [compact, JSON.object(turned).bytes, spaced, []] {
+      #expect(DownlinkPlan.message(command, record) == command.message.bytes)
+    }
+  }
+
   @Test(arguments: [(0.0, 30.0), (-1, 30), (5, 0), (5, -1)])
   func commandTooLate(_ deliverBy: Double, _ expiresAt: Double) {
     #expect(
-      plan(command(deliverBy: deliverBy, expiresAt: expiresAt)) == .report(.undelivered(id: id, reason: .expired)))
+      plan(command(deliverBy: deliverBy, expiresAt: expiresAt))
+        == .report(.undelivered(id: id, reason: .expired)))
   }
 
   @Test func expiryIsNeverZero() {

@@ -10,8 +10,11 @@ import Testing
   let earlier = ClientSlot.Holder(replica: "a", process: UUID())
   let other = ClientSlot.Holder(replica: "b", process: UUID())
 
-  func slot(_ number: Int, _ holder: ClientSlot.Holder?, lease: Double = 10, isLeaving: Bool = false) -> ClientSlot {
-    ClientSlot(number: number, holder: holder, leaseUntil: now.addingTimeInterval(lease), isLeaving: isLeaving)
+  func slot(_ number: Int, _ holder: ClientSlot.Holder?, lease: Double = 10, isLeaving: Bool = false)
+    -> ClientSlot
+  {
+    ClientSlot(
+      number: number, holder: holder, leaseUntil: now.addingTimeInterval(lease), isLeaving: isLeaving)
   }
 
   func actions(
@@ -19,7 +22,8 @@ import Testing
   ) -> [SlotPlan.Action] {
     SlotPlan.actions(
       slots: slots,
-      replica: SlotPlan.Replica(holder: me, home: home, adopted: adopted, isUp: isUp, hasLost: hasLost), now: now)
+      replica: SlotPlan.Replica(holder: me, home: home, adopted: adopted, isUp: isUp, hasLost: hasLost),
+      now: now)
   }
 
   @Test func standings() {
@@ -59,7 +63,8 @@ import Testing
     for isUp in [false, true] {
       #expect(actions([slot(1, me)], home: 1, isUp: isUp) == [.renew(1)])
       #expect(actions([slot(1, me, lease: -5)], home: 1, isUp: isUp) == [.renew(1)])
-      #expect(actions([slot(1, me), slot(2, me)], home: 1, adopted: [2], isUp: isUp) == [.renew(1), .renew(2)])
+      #expect(
+        actions([slot(1, me), slot(2, me)], home: 1, adopted: [2], isUp: isUp) == [.renew(1), .renew(2)])
     }
   }
 
@@ -74,7 +79,9 @@ import Testing
   }
 
   @Test func orphansAreAdoptedOnceItIsUpItself() {
-    let slots = [slot(1, me), slot(2, other, lease: -1), slot(3, earlier), slot(4, me), slot(5, other), slot(6, nil)]
+    let slots = [
+      slot(1, me), slot(2, other, lease: -1), slot(3, earlier), slot(4, me), slot(5, other), slot(6, nil),
+    ]
     #expect(actions(slots, home: 1, isUp: true) == [.renew(1), .adopt(2), .adopt(3), .adopt(4)])
     #expect(actions(slots, home: 1, isUp: false) == [.renew(1)])
     // Somebody of the same name lives in slot 3.

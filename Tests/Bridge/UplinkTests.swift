@@ -21,7 +21,10 @@ extension EndToEnd {
       try await eventually("both are there") { stack.records.all(.deviceUplink, key: device.id).count == 2 }
       let records = stack.records.all(.deviceUplink, key: device.id)
       #expect(records.map { String(decoding: $0.value ?? [], as: UTF8.self) } == [odd, #"{"online":true}"#])
-      #expect(records.map { $0.header(EventHeader.type) } == [Uplink.Kind.state.rawValue, Uplink.Kind.presence.rawValue])
+      #expect(
+        records.map { $0.header(EventHeader.type) } == [
+          Uplink.Kind.state.rawValue, Uplink.Kind.presence.rawValue,
+        ])
       #expect(records.map { $0.header(EventHeader.traceparent) } == [traceparent, nil])
       #expect(Set(records.compactMap { $0.header(EventHeader.id) }).count == 2)
     }

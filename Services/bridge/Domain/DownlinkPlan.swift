@@ -33,8 +33,10 @@ public enum DownlinkPlan: Sendable, Equatable {
   /// Its time is over: report this and publish nothing.
   case report(Uplink)
 
-  /// - Parameter now: a command whose `deliverBy` has come is not sent any more.
-  public init(_ downlink: Downlink, deviceId: String, traceparent: String?, now: Date) {
+  /// - Parameters:
+  ///   - record: the bytes that the downlink was read from; most of them are what the device gets.
+  ///   - now: a command whose `deliverBy` has come is not sent any more.
+  public init(_ downlink: Downlink, record: [UInt8], deviceId: String, traceparent: String?, now: Date) {
     switch downlink {
     case .command(let command):
       guard now < command.deliverBy, now < command.expiresAt else {
@@ -43,7 +45,7 @@ public enum DownlinkPlan: Sendable, Equatable {
       }
       self = .publish(
         Publication(
-          topic: DeviceTopic.command.of(deviceId), payload: command.message.bytes, retain: false,
+          topic: DeviceTopic.command.of(deviceId), payload: Self.message(command, record), retain: false,
           command: .init(
             correlation: Array(command.id.text.utf8), responseTopic: DeviceTopic.commandStatus.of(deviceId),
             expirySeconds: Self.seconds(until: command.expiresAt, from: now)), traceparent: traceparent))
@@ -52,11 +54,10 @@ public enum DownlinkPlan: Sendable, Equatable {
         Publication(
           topic: DeviceTopic.desired.of(deviceId), payload: document, retain: true, command: nil,
           traceparent: traceparent))
-    case .receipt(let id, let status):
-      let receipt: JSON = ["id": .string(id.text), "status": .string(status.rawValue)]
+    case .receipt:
       self = .publish(
         Publication(
-          topic: DeviceTopic.commandReceipt.of(deviceId), payload: receipt.bytes, retain: false, command: nil,
+          topic: DeviceTopic.commandReceipt.of(deviceId), payload: record, retain: false, command: nil,
           traceparent: nil))
     }
   }
@@ -73,6 +74,20 @@ public enum DownlinkPlan: Sendable, Equatable {
     case (.desired, .refused), (.receipt, .accepted), (.receipt, .noSubscriber), (.receipt, .refused): nil
     }
   }
+
+  /// What the device gets: the record without `deliverBy`, which is its last member; so nothing has to be written
+  /// anew. Any other order is written the long way.
+  static func message(_ command: CommandDownlink, _ record: [UInt8]) -> [UInt8] {
+    let tail = tailStart.count + 24 + 2
+    guard record.count > tail, record.suffix(tail).starts(with: tailStart),
+      record.suffix(26).allSatisfy({ $0 != UInt8(ascii: "\\") }), record.last == UInt8(ascii: "}")
+    else { return command.message.bytes }
+    var message = Array(record.dropLast(tail - 1))
+    message[message.count - 1] = UInt8(ascii: "}")
+    return message
+  }
+
+  private static let tailStart = Array(#","deliverBy":""#.utf8)
 
   /// Whole seconds, rounded up: 0 would mean at once, and the device gets the exact time in `expiresAt`.
   private static func seconds(until end: Date, from now: Date) -> UInt32 {

@@ -25,7 +25,7 @@ public enum UplinkTranslation: Sendable, Equatable {
       return
     }
     do {
-      _ = try Uplink(kind, payload: payload)
+      if kind != .status || CompactStatus.read(payload) == nil { _ = try Uplink(kind, payload: payload) }
     } catch {
       self = .rejected(deviceId: deviceId, reason: Rejection.reason(error))
       return

@@ -22,8 +22,7 @@ struct ConfirmedProducer: Sendable {
   /// - Throws: when the task is cancelled or the producer has ended: then nothing is certain.
   func send(_ events: [Event]) async throws {
     guard !events.isEmpty else { return }
-    let now = Date.now
-    var left = events.map { encoder.message($0, id: ids.next(), time: now) }
+    var left = encoder.messages(events, time: .now) { ids.next() }
     var backoff: Duration = .milliseconds(50)
     while true {
       let deliveries = try await producer.send(left)

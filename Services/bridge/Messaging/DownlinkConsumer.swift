@@ -3,6 +3,7 @@ import FoundationEssentials
 import Kafka
 import Observability
 import Runtime
+import Synchronization
 import Wire
 
 /// Takes what the services have for devices from Kafka, in order for each device, at least once.
@@ -20,6 +21,8 @@ final class DownlinkConsumer: Service {
   private let producer: ConfirmedProducer
   private let metrics: BridgeMetrics
   private let logger: Logger
+  /// Where each partition goes on.
+  private let done = Mutex<[KafkaPartition: Int64]>([:])
 
   init(
     kafka: KafkaConfiguration, replica: String, session: DownlinkSession, producer: ConfirmedProducer,
@@ -82,10 +85,14 @@ final class DownlinkConsumer: Service {
       logger.error("downlinks set aside on the dead-letter topic", ["count": "\(batch.deadLetters.count)"])
     }
     try await producer.send(reports + batch.deadLetters)
+    done.withLock { $0.merge(batch.next) { $1 } }
     consumer.commit(batch.next)
   }
 
   private func close() async {
+    // The commits of the last moments may still be on their way: whoever comes next would repeat what is done.
+    let next = done.withLock { $0 }
+    _ = await Bounded.run(.seconds(1)) { [consumer] in try? await consumer.commitAndWait(next) }
     await session.end()
     await consumer.close(timeout: .seconds(1))
     await admin.shutdown()

@@ -6,6 +6,7 @@ import Wire
 /// One record of `martlet.device.downlink`, read.
 struct DownlinkRecord: Sendable {
   let downlink: Downlink
+  let payload: [UInt8]
   let deviceId: String
   let traceparent: String?
   let partition: KafkaPartition
@@ -25,14 +26,15 @@ struct DownlinkRecord: Sendable {
     guard Identifier.isDeviceId(deviceId) else {
       throw JSONFaults([JSONFault(pointer: "", message: "has a key that is no deviceId")])
     }
-    downlink = try Downlink(type: type, payload: message.value ?? [])
+    payload = message.value ?? []
+    downlink = try Downlink(recordOf: type, payload: payload)
     self.traceparent = traceparent
     partition = KafkaPartition(topic: message.topic, partition: message.partition)
   }
 
   /// What is to be done with it now.
   func plan(now: Date) -> DownlinkPlan {
-    DownlinkPlan(downlink, deviceId: deviceId, traceparent: traceparent, now: now)
+    DownlinkPlan(downlink, record: payload, deviceId: deviceId, traceparent: traceparent, now: now)
   }
 
   /// A report on it, for the services.

@@ -6,18 +6,37 @@ import Wire
 public struct EventEncoder: Sendable {
   /// The CloudEvents source, such as `/martlet/commands`.
   public let source: String
+  /// The headers that every record has, made once: each holds its bytes on the heap.
+  private let before: [KafkaHeader]
+  private let contentType = KafkaHeader(EventHeader.contentType, "application/json")
 
-  public init(service: String) { source = "/martlet/\(service)" }
+  public init(service: String) {
+    source = "/martlet/\(service)"
+    before = [KafkaHeader(EventHeader.specVersion, "1.0"), KafkaHeader(EventHeader.source, source)]
+  }
 
   /// - Parameters:
   ///   - id: with `source` unique; a record that is sent again has the same.
   ///   - time: when it happened.
   public func message(_ event: Event, id: String, time: Date) -> KafkaProducerMessage {
-    var headers = [
-      KafkaHeader(EventHeader.specVersion, "1.0"), KafkaHeader(EventHeader.id, id),
-      KafkaHeader(EventHeader.source, source), KafkaHeader(EventHeader.type, event.type),
-      KafkaHeader(EventHeader.time, time.rfc3339), KafkaHeader(EventHeader.contentType, "application/json"),
-    ]
+    message(event, id: id, time: KafkaHeader(EventHeader.time, time.rfc3339))
+  }
+
+  /// The same for many records of one time.
+  /// - Parameter id: gives each its id.
+  public func messages(_ events: [Event], time: Date, id: () -> String) -> [KafkaProducerMessage] {
+    let time = KafkaHeader(EventHeader.time, time.rfc3339)
+    return events.map { message($0, id: id(), time: time) }
+  }
+
+  private func message(_ event: Event, id: String, time: KafkaHeader) -> KafkaProducerMessage {
+    var headers: [KafkaHeader] = []
+    headers.reserveCapacity(7)
+    headers += before
+    headers.append(KafkaHeader(EventHeader.id, id))
+    headers.append(KafkaHeader(EventHeader.type, event.type))
+    headers.append(time)
+    headers.append(contentType)
     if let traceparent = event.traceparent {
       headers.append(KafkaHeader(EventHeader.traceparent, traceparent))
     }

@@ -26,7 +26,8 @@ public struct JSONFields {
   private let members: JSONObject
   private let isObject: Bool
   private let pointer: String
-  private var asked: Set<String> = []
+  /// A list: there are few, and most readers never look at it.
+  private var asked: [String] = []
   public private(set) var faults: [JSONFault] = []
 
   /// - Parameter pointer: where the object stands in the whole body.
@@ -49,7 +50,7 @@ public struct JSONFields {
   /// The value of a field that may be left out; null counts as left out.
   public mutating func optional<T>(_ name: String, _ shape: JSONShape<T>) -> T? {
     if members[name] == .null {
-      asked.insert(name)
+      asked.append(name)
       return nil
     }
     return read(name, shape)
@@ -72,9 +73,9 @@ public struct JSONFields {
   }
 
   private mutating func read<T>(_ name: String, _ shape: JSONShape<T>) -> T? {
-    asked.insert(name)
+    asked.append(name)
     guard let value = members[name] else { return nil }
-    switch shape.read(value, pointer + "/" + JSONPointer.escape(name)) {
+    switch shape.read(value, { [pointer] in pointer + "/" + JSONPointer.escape(name) }) {
     case .success(let value): return value
     case .failure(let found):
       faults += found.faults

@@ -3,14 +3,20 @@ extension JSONParser {
   mutating func string() throws(JSONError) -> String {
     position += 1
     let start = position
+    var isASCII = true
     while position < bytes.count {
       switch bytes[position] {
       case UInt8(ascii: "\""):
-        let text = try text(UnsafeBufferPointer(rebasing: bytes[start..<position]))
+        let slice = UnsafeBufferPointer(rebasing: bytes[start..<position])
+        // Checking is dear, and most text needs none.
+        let text = isASCII ? String(decoding: slice, as: UTF8.self) : try text(slice)
         position += 1
         return text
       case UInt8(ascii: "\\"): return try escapedString(from: start)
       case 0..<0x20: throw fault("a control character in a string has to be escaped")
+      case 0x80...:
+        isASCII = false
+        position += 1
       default: position += 1
       }
     }

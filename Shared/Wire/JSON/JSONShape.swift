@@ -3,21 +3,25 @@ import FoundationEssentials
 /// How to read one kind of value: what it must be, and a stand-in for when it is not.
 public struct JSONShape<Value: Sendable>: Sendable {
   let placeholder: Value
-  let read: @Sendable (JSON, String) -> Result<Value, JSONFaults>
+  /// The second argument gives the value's JSON Pointer; it is asked only where there is a fault.
+  let read: @Sendable (JSON, () -> String) -> Result<Value, JSONFaults>
 
   /// - Parameters:
   ///   - placeholder: what a faulty field gives; never seen past `finish()`.
   ///   - expected: what the value must be, for the message.
   ///   - convert: the value, or nil if it does not fit.
-  public init(_ placeholder: Value, expected: String, _ convert: @escaping @Sendable (JSON) -> Value?) {
+  public init(
+    _ placeholder: Value, expected: @escaping @autoclosure @Sendable () -> String,
+    _ convert: @escaping @Sendable (JSON) -> Value?
+  ) {
     self.placeholder = placeholder
     read = { json, pointer in
       if let value = convert(json) { return .success(value) }
-      return .failure(JSONFaults([JSONFault(pointer: pointer, message: "must be \(expected)")]))
+      return .failure(JSONFaults([JSONFault(pointer: pointer(), message: "must be \(expected())")]))
     }
   }
 
-  init(placeholder: Value, read: @escaping @Sendable (JSON, String) -> Result<Value, JSONFaults>) {
+  init(placeholder: Value, read: @escaping @Sendable (JSON, () -> String) -> Result<Value, JSONFaults>) {
     self.placeholder = placeholder
     self.read = read
   }
@@ -56,7 +60,7 @@ extension JSONShape where Value == UUID {
   /// A record id.
   public static var uuid: JSONShape {
     JSONShape(UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), expected: "a UUID") {
-      $0.string.flatMap { UUID(uuidString: $0) }
+      $0.string.flatMap { UUID(text: $0) }
     }
   }
 }
@@ -85,8 +89,9 @@ extension JSONShape where Value == JSON {
 extension JSONShape where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
   /// One of the words of an enumeration; `first` is the placeholder.
   public static func word(_ first: Value) -> JSONShape {
-    let words = Value.allCases.map(\.rawValue).joined(separator: ", ")
-    return JSONShape(first, expected: "one of \(words)") { $0.string.flatMap { Value(rawValue: $0) } }
+    JSONShape(first, expected: "one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))") {
+      $0.string.flatMap { Value(rawValue: $0) }
+    }
   }
 }
 
@@ -96,7 +101,7 @@ extension JSONShape {
     _ placeholder: Value, _ body: @escaping @Sendable (inout JSONFields) -> Value
   ) -> JSONShape<Value> {
     JSONShape(placeholder: placeholder) { json, pointer in
-      var fields = JSONFields(json, at: pointer)
+      var fields = JSONFields(json, at: pointer())
       let value = body(&fields)
       do throws(JSONFaults) {
         try fields.finish()
@@ -111,12 +116,12 @@ extension JSONShape {
     return JSONShape<[Value]>(placeholder: []) { json, pointer in
       guard let elements = json.array, count.contains(elements.count) else {
         let message = "must be an array of \(count.lowerBound) to \(count.upperBound) elements"
-        return .failure(JSONFaults([JSONFault(pointer: pointer, message: message)]))
+        return .failure(JSONFaults([JSONFault(pointer: pointer(), message: message)]))
       }
       var values: [Value] = []
       var faults: [JSONFault] = []
       for (index, json) in elements.enumerated() {
-        switch element.read(json, "\(pointer)/\(index)") {
+        switch element.read(json, { "\(pointer())/\(index)" }) {
         case .success(let value): values.append(value)
         case .failure(let found): faults += found.faults
         }
@@ -130,12 +135,12 @@ extension JSONShape {
     let element = self
     return JSONShape<[String: Value]>(placeholder: [:]) { json, pointer in
       guard let object = json.object else {
-        return .failure(JSONFaults([JSONFault(pointer: pointer, message: "must be an object")]))
+        return .failure(JSONFaults([JSONFault(pointer: pointer(), message: "must be an object")]))
       }
       var values: [String: Value] = [:]
       var faults: [JSONFault] = []
       for member in object.members {
-        switch element.read(member.value, pointer + "/" + JSONPointer.escape(member.name)) {
+        switch element.read(member.value, { pointer() + "/" + JSONPointer.escape(member.name) }) {
         case .success(let value): values[member.name] = value
         case .failure(let found): faults += found.faults
         }

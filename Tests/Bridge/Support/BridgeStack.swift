@@ -28,10 +28,14 @@ final class BridgeStack: Sendable {
     database = String(databaseURL.split(separator: "/").last ?? "")
     let configuration = KafkaConfiguration(bootstrapServers: kafka.bootstrapServers, clientId: "test")
     let admin = try KafkaAdmin(configuration: configuration, logger: Self.logger)
-    try await admin.createTopics(
-      KafkaTopic.allCases.map {
-        KafkaNewTopic(name: $0.rawValue, partitions: KafkaTopic.partitions, replication: 1, config: $0.configuration)
-      })
+    let topics = KafkaTopic.allCases.map {
+      KafkaNewTopic(
+        name: $0.rawValue, partitions: KafkaTopic.partitions, replication: 1, config: $0.configuration)
+    }
+    // A broker that has just started may be too busy to answer the first time.
+    try await eventually("the topics are there", within: 90) {
+      (try? await admin.createTopics(topics)) != nil
+    }
     records = try await RecordReader(configuration, admin)
     producer = try KafkaProducer(configuration: configuration, logger: Self.logger)
     loop = MQTTEventLoop(name: "test", logger: Self.logger)
@@ -83,7 +87,8 @@ final class BridgeStack: Sendable {
 
   /// What PostgreSQL holds of the slots: `number owner` a line.
   func slots() async throws -> String {
-    try await postgres.psql("SELECT slot || ' ' || coalesce(owner, '-') FROM bridge.client_slot ORDER BY 1", database: database)
+    try await postgres.psql(
+      "SELECT slot || ' ' || coalesce(owner, '-') FROM bridge.client_slot ORDER BY 1", database: database)
   }
 }
 
@@ -105,7 +110,8 @@ final class Bridge: Sendable {
     log = try RunFolder.make("bridge-\(replica)").appending(path: "bridge.log")
     process = try ChildProcess(
       [
-        try Built.path("martlet-bridge"), "--http-port", "\(port)", "--kafka-bootstrap",
+        try ProcessInfo.processInfo.environment["BENCH_BRIDGE"] ?? Built.path("martlet-bridge"),
+        "--http-port", "\(port)", "--kafka-bootstrap",
         stack.kafka.bootstrapServers, "--mqtt-port", "\(stack.mosquitto.port)", "--replica", replica,
       ], log: log,
       environment: ["MARTLET_DATABASE_URL": stack.databaseURL, "MARTLET_MQTT_PASSWORD": "not-looked-at"])
@@ -145,7 +151,8 @@ final class TestDevice: Sendable {
     self.id = id
     let inbox = Inbox()
     session = MQTTSession(
-      configuration: MQTTConfiguration(host: "127.0.0.1", port: stack.mosquitto.port, clientId: "device-\(id)"),
+      configuration: MQTTConfiguration(
+        host: "127.0.0.1", port: stack.mosquitto.port, clientId: "device-\(id)"),
       loop: stack.loop, subscriptions: topics.map { MQTTSubscription($0.of(id)) }, logger: BridgeStack.logger,
       onMessage: { message in inbox.messages.withLock { $0.append(message) } })
     self.inbox = inbox

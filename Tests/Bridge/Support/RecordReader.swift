@@ -14,7 +14,9 @@ final class RecordReader: Sendable {
     var starts: [KafkaPartition: Int64] = [:]
     let topics = [KafkaTopic.deviceUplink.rawValue, KafkaTopic.deadLetter.rawValue]
     for topic in topics {
-      try await eventually("\(topic) is there") { try await admin.partitions(of: topic) == KafkaTopic.partitions }
+      try await eventually("\(topic) is there") {
+        try await admin.partitions(of: topic) == KafkaTopic.partitions
+      }
       for (partition, offset) in try await admin.endOffsets(topic: topic) {
         starts[KafkaPartition(topic: topic, partition: partition)] = offset
       }
@@ -24,7 +26,9 @@ final class RecordReader: Sendable {
       logger: BridgeStack.logger, startOffsets: { [starts] _ in starts })
     let reading = Task { [weak self, consumer] in
       while !Task.isCancelled {
-        guard let messages = try? await consumer.nextBatch(maximumCount: 1000, wait: .seconds(1)) else { return }
+        guard let messages = try? await consumer.nextBatch(maximumCount: 1000, wait: .seconds(1)) else {
+          return
+        }
         self?.kept.withLock { $0 += messages }
       }
     }
@@ -37,14 +41,19 @@ final class RecordReader: Sendable {
   /// All of one topic, of one key if given.
   func all(_ topic: KafkaTopic, key: String? = nil) -> [KafkaMessage] {
     kept.withLock { messages in
-      messages.filter { $0.topic == topic.rawValue && (key == nil || $0.key.map { String(decoding: $0, as: UTF8.self) } == key) }
+      messages.filter {
+        $0.topic == topic.rawValue
+          && (key == nil || $0.key.map { String(decoding: $0, as: UTF8.self) } == key)
+      }
     }
   }
 
   /// The uplinks of a device, in order.
   func uplinks(_ device: String) -> [Uplink] {
     all(.deviceUplink, key: device).compactMap { message in
-      guard let kind = message.header(EventHeader.type).flatMap({ Uplink.Kind(rawValue: $0) }) else { return nil }
+      guard let kind = message.header(EventHeader.type).flatMap({ Uplink.Kind(rawValue: $0) }) else {
+        return nil
+      }
       return try? Uplink(kind, payload: message.value ?? [])
     }
   }

@@ -5,6 +5,8 @@ struct CommandId: Hashable, Sendable {
   let high: UInt64
   let low: UInt64
 
+  init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+
   /// Reads a UUID; nil if these 36 bytes are none.
   init?(_ text: some Collection<UInt8>) {
     guard text.count == 36 else { return nil }

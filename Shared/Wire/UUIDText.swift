@@ -1,0 +1,55 @@
+import FoundationEssentials
+
+/// By hand, because Foundation goes through `sscanf` and `printf`, and each command's id is read and written a dozen
+/// times on its way.
+extension UUID {
+  /// The id as the API writes it: lower case.
+  public var text: String {
+    withUnsafeBytes(of: uuid) { bytes in
+      String(unsafeUninitializedCapacity: 36) { text in
+        var position = 0
+        for index in 0..<16 {
+          if index == 4 || index == 6 || index == 8 || index == 10 {
+            text[position] = UInt8(ascii: "-")
+            position += 1
+          }
+          text[position] = Self.digit(bytes[index] >> 4)
+          text[position + 1] = Self.digit(bytes[index] & 15)
+          position += 2
+        }
+        return 36
+      }
+    }
+  }
+
+  /// Reads the 36 characters of a UUID, in either case; nil if they are none.
+  public init?(text: String) {
+    var text = text
+    let uuid = text.withUTF8 { bytes -> uuid_t? in
+      guard bytes.count == 36 else { return nil }
+      var uuid: uuid_t = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+      let isValid = withUnsafeMutableBytes(of: &uuid) { uuid in
+        var position = 0
+        for index in 0..<16 {
+          if index == 4 || index == 6 || index == 8 || index == 10 {
+            guard bytes[position] == UInt8(ascii: "-") else { return false }
+            position += 1
+          }
+          guard let high = Hex.value(bytes[position]), let low = Hex.value(bytes[position + 1]) else {
+            return false
+          }
+          uuid[index] = high << 4 | low
+          position += 2
+        }
+        return true
+      }
+      return isValid ? uuid : nil
+    }
+    guard let uuid else { return nil }
+    self.init(uuid: uuid)
+  }
+
+  private static func digit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+  }
+}
