@@ -37,6 +37,10 @@ static inline int martlet_mhd_epoll(struct MHD_Daemon *daemon) {
   return info == NULL ? -1 : info->epoll_fd;
 }
 
-// A bell that ends the thread which turns the daemon; whether Glibc's module has eventfd depends on the build mode.
-static inline int martlet_mhd_bell(void) { return eventfd(0, EFD_CLOEXEC); }
+// A bell for the thread that turns the daemon; whether Glibc's module has eventfd depends on the build mode.
+static inline int martlet_mhd_bell(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 static inline void martlet_mhd_ring(int bell) { eventfd_write(bell, 1); }
+static inline void martlet_mhd_silence(int bell) {
+  eventfd_t rings;
+  eventfd_read(bell, &rings);
+}

@@ -28,6 +28,7 @@ final class Exchange: Sendable {
   }
 
   private let core: ServerCore
+  var bell: Bell { core.bell }
   private let target: String
   private let state = Mutex(State())
 

@@ -9,9 +9,14 @@ import Glibc
 /// frees the connection, so the pointer is alive for the whole call.
 struct RawConnection: @unchecked Sendable {
   let pointer: OpaquePointer
+  /// Wakes the thread that turns the daemon.
+  let bell: Bell
 
   func suspend() { MHD_suspend_connection(pointer) }
-  func resume() { MHD_resume_connection(pointer) }
+  func resume() {
+    MHD_resume_connection(pointer)
+    bell.ring()
+  }
 
   /// Queues a response; false when the library does not take it.
   func queue(_ response: RawResponse) -> Bool {

@@ -1,12 +1,14 @@
 import CMicroHTTPD
 import Dispatch
 import Glibc
+import Synchronization
 
 /// Owns a running daemon of libmicrohttpd and the thread that turns it, which calls back into a `ServerCore`.
 ///
 /// The thread is ours (the library's external mode): its own one asks epoll again with the same long time-out after
 /// a round of exactly 128 events, and then leaves those 128 connections unread until something else happens (seen
-/// in 0.9.75: a load of 128 connections stopped dead). `MHD_run` never waits, so that cannot happen here.
+/// in 0.9.75: a load of 128 connections stopped dead). `MHD_run` never waits, so that cannot happen here. But it may
+/// swallow the library's own wake-up of a connection that is resumed while it runs: so each resumption rings our bell.
 ///
 /// `@unchecked Sendable`: pointer, descriptors and gate never change, and `HTTPServer` calls `quiesce` and `stop` once
 /// each, in this order; the library allows them from any thread but its own.
@@ -14,8 +16,8 @@ final class RawDaemon: @unchecked Sendable {
   private let pointer: OpaquePointer
   private let core: Unmanaged<ServerCore>
   private let logger: UnsafeMutablePointer<martlet_mhd_logger>
-  /// Rung to end the thread.
-  private let bell: Int32
+  private let bell: Bell
+  private let stops = Atomic(false)
   private let ended = DispatchSemaphore(value: 0)
 
   init?(_ core: ServerCore, _ socket: ListeningSocket) {
@@ -25,10 +27,9 @@ final class RawDaemon: @unchecked Sendable {
     let options = Self.options(core.configuration, socket, self.core.toOpaque())
     logger = .allocate(capacity: 1)
     logger.initialize(to: martlet_mhd_logger(write: Self.log, context: self.core.toOpaque()))
-    bell = martlet_mhd_bell()
+    bell = core.bell
     guard let pointer = martlet_mhd_start(flags, Self.access, self.core.toOpaque(), logger, options) else {
       logger.deallocate()
-      close(bell)
       self.core.release()
       return nil
     }
@@ -45,9 +46,9 @@ final class RawDaemon: @unchecked Sendable {
 
   /// Ends the thread and closes all connections: not on the cooperative pool, and with nothing suspended.
   func stop() {
-    martlet_mhd_ring(bell)
+    stops.store(true, ordering: .releasing)
+    bell.ring()
     ended.wait()
-    close(bell)
     MHD_stop_daemon(pointer)
     logger.deallocate()
     core.release()
@@ -57,13 +58,15 @@ final class RawDaemon: @unchecked Sendable {
   private func turn() {
     var waited = [
       pollfd(fd: martlet_mhd_epoll(pointer), events: Int16(POLLIN), revents: 0),
-      pollfd(fd: bell, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: bell.descriptor, events: Int16(POLLIN), revents: 0),
     ]
     while true {
       var limit: UInt64 = 0
       let isLimited = MHD_get_timeout(pointer, &limit) == .YES
       poll(&waited, 2, isLimited ? Int32(clamping: limit) : -1)
-      if waited[1].revents != 0 { break }
+      // Before the run: what is resumed after this rings again.
+      if waited[1].revents != 0 { bell.silence() }
+      if stops.load(ordering: .acquiring) { break }
       MHD_run(pointer)
     }
     ended.signal()
@@ -109,7 +112,7 @@ extension RawDaemon {
     let piece = UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : size.pointee)
     size.pointee = 0
     let goesOn = exchange.access(
-      RawConnection(pointer: connection), method.map { String(cString: $0) } ?? "",
+      RawConnection(pointer: connection, bell: exchange.bell), method.map { String(cString: $0) } ?? "",
       version.map { String(cString: $0) } ?? "", piece)
     return goesOn ? .YES : .NO
   }

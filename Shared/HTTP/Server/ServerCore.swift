@@ -16,6 +16,7 @@ final class ServerCore: Sendable {
 
   let configuration: HTTPServerConfiguration
   let logger: Logger
+  let bell = Bell()
   let handler: Handler
   let refuser: Refuser
   private let flights = Mutex(Flights())
