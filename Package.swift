@@ -110,10 +110,13 @@ let package = Package(
     tests(
       "Config",
       [
-        "Wire", "Observability", "HTTP", "Kafka", "Postgres", "Runtime", "Directory", "Crypto", "ConfigDomain",
+        "Wire", "Observability", "HTTP", "Kafka", "Postgres", "Runtime", "Directory", "Crypto",
+        "ConfigDomain",
         "ConfigService", "ConfigMain",
       ]),
-    tests("Bridge", ["BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "Kafka", "MQTT", "Observability"]),
+    tests(
+      "Bridge",
+      ["BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "Kafka", "MQTT", "Observability"]),
     tests("Simulator", ["Simulator", "martlet", "Wire", "MQTT", "Crypto", "Observability"]),
   ]
     + service("registry", "Registry", extra: ["Crypto"], directory: false)

@@ -23,7 +23,8 @@ public struct CommandsSettings: Sendable {
 extension CommandsService {
   /// Builds the service and runs it until SIGTERM.
   public static func run(_ settings: CommandsSettings) async throws {
-    let runtime = try ServiceRuntime(service: "commands", settings: settings.common)
+    let runtime = try ServiceRuntime(
+      service: "commands", settings: settings.common, planner: ServiceRuntime.keyLookupPlans)
     let (directory, entities) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
     let service = CommandsService(runtime: runtime, directory: directory)
     let inbox = UplinkInbox(service: service)

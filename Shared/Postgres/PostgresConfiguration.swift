@@ -22,6 +22,8 @@ public struct PostgresConfiguration: Sendable, CustomStringConvertible, CustomDe
   public var connectTimeout: Duration
   /// How long one statement may run, at the server and (three seconds later) here; nil for ever.
   public var statementTimeout: Duration?
+  /// More server settings for every session, such as `plan_cache_mode`; names and values are the program's own.
+  public var settings: [(name: String, value: String)] = []
 
   let password: Secret?
   /// Options of the URL that libpq takes as they are (`sslmode`, …).
@@ -101,6 +103,7 @@ extension PostgresConfiguration {
           "\"\(schema.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\""))\""
         ))
     }
+    settings += self.settings.map { ($0.name, $0.value) }
     return settings.map { "-c \($0)=\(Self.escaped($1))" }.joined(separator: " ")
   }
 

@@ -28,7 +28,8 @@ final class CurlRunner {
     watch(bell, EPOLL_CTL_ADD, EPOLLIN.rawValue)
     // The limit is kept here: transfers that libcurl 7.88 itself makes wait for a free connection
     // (CURLMOPT_MAX_HOST_CONNECTIONS) were seen to wait for ever with every connection idle.
-    _ = martlet_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(64, 2 * configuration.maximumConnections))
+    _ = martlet_curl_multi_set_long(
+      multi, CURLMOPT_MAXCONNECTS, max(64, 2 * configuration.maximumConnections))
     let context = Unmanaged.passUnretained(self).toOpaque()
     _ = martlet_curl_multi_set_socket(
       multi, { _, socket, what, context, _ in CurlRunner.at(context)?.socketChanged(socket, what) ?? 0 },
