@@ -36,6 +36,8 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
       } catch {
         for entry in batch { entry.continuation.resume(throwing: error) }
       }
+      let pause = Gathering.pause(after: batch.count)
+      if pause > .zero { try? await Task.sleep(for: pause) }
     }
     running = false
   }

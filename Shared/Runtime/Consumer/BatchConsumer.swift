@@ -125,7 +125,8 @@ public final class BatchConsumer: Service {
         backoff = min(backoff * 2, .seconds(2))
       }
     }
-    if configuration.pause > .zero { try await Task.sleep(for: configuration.pause) }
+    let pause = max(configuration.pause, Gathering.pause(after: messages.count))
+    if pause > .zero { try await Task.sleep(for: pause) }
   }
 
   private func attempt(_ messages: [KafkaMessage]) async throws {

@@ -107,7 +107,8 @@ public final class OutboxRelay: Service {
       }
       horizon.saw(last.id, at: .now)
       done = try await publish(rows)
-      if done.isEmpty { try await Task.sleep(for: .milliseconds(200)) }
+      let pause = done.isEmpty ? .milliseconds(200) : Gathering.pause(after: rows.count)
+      if pause > .zero { try await Task.sleep(for: pause) }
     }
   }
 
