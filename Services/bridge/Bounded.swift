@@ -1,6 +1,7 @@
 /// A wait with an end.
 enum Bounded {
-  /// What `body` gives, or nil after `limit`; then it is left to itself.
+  /// What `body` gives, or nil after `limit`; then it is left to itself. Waits in a cancelled task too: it is for
+  /// finishing.
   static func run<T: Sendable>(_ limit: Duration, _ body: @escaping @Sendable () async -> T) async -> T? {
     let (results, give) = AsyncStream.makeStream(of: T?.self, bufferingPolicy: .bufferingOldest(1))
     let work = Task { give.yield(await body()) }
@@ -12,7 +13,9 @@ enum Bounded {
       work.cancel()
       timer.cancel()
     }
-    for await result in results { return result }
-    return nil
+    return await Task {
+      for await result in results { return result }
+      return nil
+    }.value
   }
 }

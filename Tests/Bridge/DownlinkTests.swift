@@ -99,6 +99,49 @@ extension EndToEnd {
       #expect(letter["origin"]?.string?.hasPrefix("martlet.device.downlink/") == true)
     }
 
+    @Test func aRestartInOrderLosesAndRepeatsNothing() async throws {
+      let stack = try await BridgeStack.make()
+      let first = try await stack.startBridge()
+      let device = try await stack.device(topics: [.command])
+      let ids = (0..<400).map { _ in UUID.v7() }
+      let sending = Task {
+        for start in stride(from: 0, to: ids.count, by: 10) {
+          try await stack.send(ids[start..<(start + 10)].map { (device.id, .command(command($0))) })
+          try await Task.sleep(for: .milliseconds(5))
+        }
+      }
+      try await eventually("it has begun") { device.messages.count > 50 }
+      let start = ContinuousClock.now
+      first.process.stop()
+      #expect(ContinuousClock.now - start < .seconds(10))
+      let second = try await stack.startBridge(isReady: false)
+      defer { second.process.stop() }
+      try await sending.value
+      try await eventually("all are there") { device.messages.count >= ids.count }
+      let received = device.messages.compactMap { message in
+        message.properties.correlationData.flatMap { UUID(text: String(decoding: $0, as: UTF8.self)) }
+      }
+      #expect(received == ids)
+      try await eventually("all are reported") { stack.records.uplinks(device.id).count >= ids.count }
+      #expect(stack.records.uplinks(device.id) == ids.map { .sent(id: $0) })
+    }
+
+    @Test func endingDoesNotWaitForWhatIsAway() async throws {
+      let stack = try await BridgeStack.make(ownKafka: true)
+      let bridge = try await stack.startBridge()
+      let device = try await stack.device(topics: [.command])
+      stack.kafka.signal(SIGSTOP)
+      for index in 0..<20 { try await device.send(.state, #"{"n":\#(index)}"#) }
+      stack.mosquitto.signal(SIGSTOP)
+      try await Task.sleep(for: .milliseconds(500))
+      let start = ContinuousClock.now
+      bridge.process.stop()
+      #expect(ContinuousClock.now - start < .seconds(10))
+      #expect(bridge.logText.contains("finishing what is in hand"))
+      stack.mosquitto.signal(SIGCONT)
+      stack.kafka.signal(SIGCONT)
+    }
+
     @Test func theBrokerIsKilledAndComesBack() async throws {
       let stack = try await BridgeStack.make()
       let bridge = try await stack.startBridge()

@@ -1,4 +1,5 @@
 import Runtime
+import Synchronization
 import Wire
 
 /// Tells the services after each connection to the broker that it may have forgotten what it had not delivered.
@@ -9,6 +10,7 @@ final class BrokerAnnouncer: Service {
   private let producer: ConfirmedProducer
   private let metrics: BridgeMetrics
   private let connected = Wakeup()
+  private let isDue = Atomic(false)
 
   init(producer: ConfirmedProducer, metrics: BridgeMetrics) {
     self.producer = producer
@@ -16,14 +18,25 @@ final class BrokerAnnouncer: Service {
   }
 
   /// Call it after each CONNACK.
-  func brokerConnected() { connected.signal() }
+  func brokerConnected() {
+    isDue.store(true, ordering: .releasing)
+    connected.signal()
+  }
 
   func run() async throws {
-    while true {
-      await connected.wait(atMost: .seconds(3600))
-      try Task.checkCancellation()
-      metrics.count(report: .brokerConnected)
-      try await producer.send([Uplink.brokerConnected.event(deviceId: Self.key, traceparent: nil)])
+    // Kafka may be away: ending does not wait for it.
+    let work = Task {
+      while !Task.isCancelled {
+        await connected.wait(atMost: .seconds(3600))
+        if isDue.exchange(false, ordering: .acquiring) { try await announce() }
+      }
     }
+    defer { work.cancel() }
+    while true { try await Task.sleep(for: .seconds(3600)) }
+  }
+
+  private func announce() async throws {
+    metrics.count(report: .brokerConnected)
+    try await producer.send([Uplink.brokerConnected.event(deviceId: Self.key, traceparent: nil)])
   }
 }

@@ -69,10 +69,16 @@ final class DownlinkConsumer: Service {
         confirming = Task { try await confirm(reports, batch) }
       }
     } catch {
-      try? await confirming?.value
+      await finish(confirming)
       throw error
     }
-    try await confirming?.value
+    await finish(confirming)
+  }
+
+  /// The last batch's reports, unless Kafka is away.
+  private func finish(_ confirming: Task<Void, any Error>?) async {
+    guard let confirming else { return }
+    _ = await Bounded.run(.seconds(1)) { try? await confirming.value }
   }
 
   private func publish(_ batch: DownlinkBatch) async -> [Event]? {
@@ -95,7 +101,7 @@ final class DownlinkConsumer: Service {
     _ = await Bounded.run(.seconds(1)) { [consumer] in try? await consumer.commitAndWait(next) }
     await session.end()
     await consumer.close(timeout: .seconds(1))
-    await admin.shutdown()
+    _ = await Bounded.run(.milliseconds(500)) { [admin] in await admin.shutdown() }
   }
 }
 
