@@ -1,6 +1,6 @@
 import pytest
 
-from suite import Fleet, Tenant, up
+from suite import Fleet, Tenant, one_replica, up
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def fleet():
 
 @pytest.fixture
 def whole_stack():
-    """Starts again what a test killed, also when it failed."""
+    """One of each service, whatever a test killed or added, also when it failed."""
     yield
+    one_replica()
     up()

@@ -205,6 +205,14 @@ def up(replicas=1, **environment):
         capture_output=True, timeout=180, env={**os.environ, **environment})
 
 
+def one_replica():
+    """Ends second replicas, gracefully: two bridges may swap what one device says within a moment."""
+    for file in RUN.glob("*-2.pid"):
+        process = int(file.read_text())
+        if Path(f"/proc/{process}").exists():
+            kill(file.stem, signal.SIGTERM)
+
+
 def records(topic, since):
     """All records of a topic from the offsets of `ends` on: (type, key, value)."""
     consumer = Consumer({
@@ -243,4 +251,4 @@ def publish(topic, payload):
     subprocess.run(
         ["mosquitto_pub", "-h", os.environ["MARTLET_MQTT_HOST"], "-p", os.environ["MARTLET_MQTT_PORT"], "-V", "5",
          "-u", os.environ["MARTLET_MQTT_SIM_USER"], "-P", os.environ["MARTLET_MQTT_SIM_PASSWORD"], "-q", "1",
-         "-t", topic, "-s"], input=payload, check=True, timeout=20)
+         "-t", topic, "-s" if payload else "-n"], input=payload, check=True, timeout=20)
