@@ -100,9 +100,9 @@ def test_the_same_mcu_id_on_two_boards(tenant):
         "/device", {"mcuId": mcu, "boardId": other["id"], "organisationId": tenant.id})["deviceId"]
     # A moment may pass until the copy knows the second one, too.
     refused = eventually(
-        "409", lambda: (lambda a: a if a.status_code == 409 else None)(
-            tenant.admin.call("POST", f"/devices/{mcu}/commands", {"command": "REBOOT"})), within=5)
-    both = problem(refused, 409)
+        "409", lambda: [a for a in [tenant.admin.call("POST", f"/devices/{mcu}/commands", {"command": "REBOOT"})]
+                        if a.status_code == 409], within=5)
+    both = problem(refused[0], 409)
     assert first in both["detail"] and second in both["detail"]
 
 

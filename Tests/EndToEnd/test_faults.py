@@ -119,7 +119,7 @@ def test_a_service_ends_in_time_and_says_so(tenant, whole_stack):
 
 def test_a_lagging_directory_still_knows_a_device_that_was_just_made(tenant, fleet, whole_stack):
     kill("commands", signal.SIGTERM)
-    up(1, MARTLET_DIRECTORY_DELAY_MS="700")
+    up(1, MARTLET_DIRECTORY_DELAY_MS="250")
     try:
         device = tenant.device()
         command = tenant.admin.command(device)  # 201, though the copy is behind
