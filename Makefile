@@ -1,6 +1,6 @@
 # The only commands that anyone has to know. Each is a script under Tools/stack.
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down clean status check format bench install build
+.PHONY: help demo test up down clean status check format bench docs install build
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
@@ -32,6 +32,9 @@ format: install ## put the Swift sources into the house's format
 
 bench: install build ## measure, and print what one command costs
 	@Tools/stack/bench.sh
+
+docs: install ## write docs/lifecycle.md anew from the code
+	@MARTLET_WRITE_DOCS=1 swift test --filter '^CommandsTests\.LifecycleTests'
 
 install:
 	@Tools/stack/install.sh
