@@ -42,9 +42,7 @@ struct UplinkInbox: Sendable {
     case .reported, .state, .published: return nil
     case .status, .presence, .sent, .undelivered, .brokerConnected: break
     }
-    let at =
-      message.header(EventHeader.time).flatMap { Date(rfc3339: $0) }
-      ?? Date(timeIntervalSince1970: Double(message.timestamp) / 1000)
+    let at = message.eventTime
     switch try Uplink(kind, payload: message.value ?? []) {
     case .status(let answer):
       return .command(answer.id, CommandOccurrence(answer, at: at), answered: answer.status)
