@@ -37,6 +37,12 @@ static inline int martlet_mhd_epoll(struct MHD_Daemon *daemon) {
   return info == NULL ? -1 : info->epoll_fd;
 }
 
+// How many connections there are, those that have just ended left out.
+static inline unsigned int martlet_mhd_connections(struct MHD_Daemon *daemon) {
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+  return info == NULL ? 0 : info->num_connections;
+}
+
 // A bell for the thread that turns the daemon; whether Glibc's module has eventfd depends on the build mode.
 static inline int martlet_mhd_bell(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 static inline void martlet_mhd_ring(int bell) { eventfd_write(bell, 1); }

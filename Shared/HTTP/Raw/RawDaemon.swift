@@ -17,6 +17,7 @@ final class RawDaemon: @unchecked Sendable {
   private let core: Unmanaged<ServerCore>
   private let logger: UnsafeMutablePointer<martlet_mhd_logger>
   private let bell: Bell
+  private let connectionLimit: Int
   private let stops = Atomic(false)
   private let ended = DispatchSemaphore(value: 0)
 
@@ -28,6 +29,7 @@ final class RawDaemon: @unchecked Sendable {
     logger = .allocate(capacity: 1)
     logger.initialize(to: martlet_mhd_logger(write: Self.log, context: self.core.toOpaque()))
     bell = core.bell
+    connectionLimit = core.configuration.connectionLimit
     guard let pointer = martlet_mhd_start(flags, Self.access, self.core.toOpaque(), logger, options) else {
       logger.deallocate()
       self.core.release()
@@ -67,9 +69,16 @@ final class RawDaemon: @unchecked Sendable {
       // Before the run: what is resumed after this rings again.
       if waited[1].revents != 0 { bell.silence() }
       if stops.load(ordering: .acquiring) { break }
+      let wasFull = isFull
       MHD_run(pointer)
+      // The library looks at its listening socket again only in its next run, which nothing else may ask for.
+      if wasFull, !isFull { MHD_run(pointer) }
     }
     ended.signal()
+  }
+
+  private var isFull: Bool {
+    Int(martlet_mhd_connections(pointer)) >= connectionLimit
   }
 
   private static func options(
