@@ -106,6 +106,7 @@ let package = Package(
     tests("HTTP", ["HTTP", "Observability"]),
     tests("Kafka", ["Kafka", "Observability"]),
     tests("Postgres", ["Postgres", "Observability"]),
+    tests("Runtime", ["Runtime"]),
     tests("MQTT", ["MQTT", "Observability"]),
     tests(
       "Config",

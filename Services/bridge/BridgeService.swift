@@ -58,8 +58,6 @@ public struct BridgeService: Sendable {
   }
 
   private static let migrations = [
-    PostgresMigration(
-      name: "V0001_client_slot",
-      sql: String(decoding: PackageResources.V0001_client_slot_sql, as: UTF8.self))
+    PostgresMigration("V0001_client_slot", embedded: PackageResources.V0001_client_slot_sql)
   ]
 }

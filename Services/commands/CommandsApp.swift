@@ -41,9 +41,8 @@ extension CommandsService {
         (
           "commands",
           [
-            PostgresMigration(
-              name: "V0001_commands",
-              sql: String(decoding: PackageResources.V0001_commands_sql, as: UTF8.self))
+            PostgresMigration("V0001_commands", embedded: PackageResources.V0001_commands_sql),
+            PostgresMigration("V0002_statistics", embedded: PackageResources.V0002_statistics_sql),
           ]
         ),
       ],

@@ -25,8 +25,7 @@ extension ConfigService {
     (
       set: "config",
       migrations: [
-        PostgresMigration(
-          name: "V0001_config", sql: String(decoding: PackageResources.V0001_config_sql, as: UTF8.self))
+        PostgresMigration("V0001_config", embedded: PackageResources.V0001_config_sql)
       ]
     ),
   ]

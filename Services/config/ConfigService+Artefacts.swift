@@ -27,7 +27,7 @@ extension ConfigService {
     }
     let artefact = try await artefacts.create(
       organisation: organisation, slot: draft.slot, profile: draft.profile, content: content,
-      sha256: Hex.string(SHA256.hash(data: content)), contentType: "application/json",
+      sha256: SHA256.hash(data: content).hex, contentType: "application/json",
       at: Date.now.wholeMilliseconds, by: author.name)
     return (artefact, content)
   }

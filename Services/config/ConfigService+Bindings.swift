@@ -80,7 +80,7 @@ extension ConfigService {
   /// The record id of a target that may also be named by its deviceId or mcuId.
   /// - Throws: 404, 409.
   func targetId(_ reference: String, in organisation: UUID?) async throws -> UUID {
-    if let id = UUID(uuidString: reference) { return id }
+    if let id = UUID(text: reference) { return id }
     return try await device(reference, in: organisation).id
   }
 

@@ -27,7 +27,7 @@ extension RegistryService {
     var reading = BatchConsumer.Configuration(name: "state", topic: .deviceUplink)
     // Nobody waits for the state: few large batches cost the least.
     reading.maximumBatch = 5000
-    reading.pause = .milliseconds(250)
+    reading.gathering = .milliseconds(250)
     let states = try runtime.consumer(reading) { try await inbox.apply($0, $1) }
     var api = API(
       authenticator: Authenticator(rootKey: settings.rootKey, store: APIKeyTable(database: runtime.database)),
@@ -39,7 +39,6 @@ extension RegistryService {
   }
 
   static let migrations: [PostgresMigration] = [
-    PostgresMigration(
-      name: "V0001_registry", sql: String(decoding: PackageResources.V0001_registry_sql, as: UTF8.self))
+    PostgresMigration("V0001_registry", embedded: PackageResources.V0001_registry_sql)
   ]
 }

@@ -99,7 +99,7 @@ public struct DeviceDirectory: KeyStore, Sendable {
       """
       WITH asked AS MATERIALIZED (
         SELECT * FROM unnest(
-          \(questions.map(\.reference))::text[], \(questions.map { UUID(uuidString: $0.reference) })::uuid[],
+          \(questions.map(\.reference))::text[], \(questions.map { UUID(text: $0.reference) })::uuid[],
           \(questions.map(\.organisation))::uuid[]) WITH ORDINALITY AS a (reference, id, organisation_id, number)
       ), found AS (
         SELECT a.number, 1 AS rank, d.* FROM asked a JOIN directory_device d ON d.id = a.id

@@ -18,17 +18,20 @@ public final class KafkaConsumer: Sendable {
   ///   - topics: the topics to read; one that does not exist yet is read when it does.
   ///   - sessionTimeout: after this time without a heartbeat a member counts as dead; at least what the broker
   ///     allows (6 s by default).
+  ///   - gathering: how long the broker may hold messages back to hand many out at once. Zero where latency counts:
+  ///     then each record that is written ends a fetch, of which a broker on two cores manages a few thousand a second.
   ///   - startOffsets: gives the next offset to read for newly assigned partitions; one that is missing starts at
   ///     the earliest. If it throws or takes over 30 s it is asked again, with back-off.
   /// - Throws: `KafkaError` for a setting that librdkafka refuses.
   public init(
     configuration: KafkaConfiguration, group: String, instanceId: String?, topics: [String],
-    sessionTimeout: Duration = .seconds(6), logger: Logger,
+    sessionTimeout: Duration = .seconds(6), gathering: Duration = .zero, logger: Logger,
     startOffsets: @escaping @Sendable ([KafkaPartition]) async throws -> [KafkaPartition: Int64]
   ) throws {
     let handle = try ConsumerHandle(
-      configuration, group: group, instanceId: instanceId, sessionTimeout: sessionTimeout, topics: topics,
-      logger: logger)
+      configuration, group: group, instanceId: instanceId, sessionTimeout: sessionTimeout,
+      gathering: gathering,
+      topics: topics, logger: logger)
     core = ConsumerCore(handle, startOffsets, logger.with(["group": group]))
     try core.start()
   }

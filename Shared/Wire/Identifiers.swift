@@ -55,8 +55,13 @@ public enum Identifier {
 
   /// A device id that was not given: 64 random bits.
   public static func randomDeviceId() -> String {
-    let text = String(UInt64.random(in: 0...UInt64.max), radix: 16)
-    return String(repeating: "0", count: 16 - text.count) + text
+    let random = UInt64.random(in: 0...UInt64.max)
+    return String(unsafeUninitializedCapacity: 16) { text in
+      for index in 0..<16 {
+        text[index] = Hex.digit(UInt8(truncatingIfNeeded: random >> (60 - 4 * index)) & 15)
+      }
+      return 16
+    }
   }
 
   private static func isAlphanumeric(_ byte: UInt8) -> Bool {

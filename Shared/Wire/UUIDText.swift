@@ -13,8 +13,8 @@ extension UUID {
             text[position] = UInt8(ascii: "-")
             position += 1
           }
-          text[position] = Self.digit(bytes[index] >> 4)
-          text[position + 1] = Self.digit(bytes[index] & 15)
+          text[position] = Hex.digit(bytes[index] >> 4)
+          text[position + 1] = Hex.digit(bytes[index] & 15)
           position += 2
         }
         return 36
@@ -47,9 +47,5 @@ extension UUID {
     }
     guard let uuid else { return nil }
     self.init(uuid: uuid)
-  }
-
-  private static func digit(_ value: UInt8) -> UInt8 {
-    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
   }
 }

@@ -35,6 +35,56 @@ import Testing
     }
   }
 
+  @Test func whatIsEnqueuedGoesWithTheNextRoundTripOrTheCommit() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.query("CREATE TABLE t (n int UNIQUE)")
+      try await client.withTransaction { connection in
+        try await connection.enqueue(["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)"])
+        let seen = try await connection.pipeline(["SELECT count(*) FROM t", "SELECT 7::bigint"])
+        #expect(
+          try seen.map { try $0.first?.decode(Int.self) } == [2, 7], "the answers are those of the query")
+        try await connection.enqueue(["INSERT INTO t VALUES (3)"])
+      }
+      try await client.withTransaction { try await $0.enqueue(["INSERT INTO t VALUES (4)"]) }
+      try await client.withTransaction { connection in
+        try await connection.enqueue(["INSERT INTO t VALUES (5)"])
+        try await connection.execute(script: "INSERT INTO t SELECT max(n) + 1 FROM t")
+      }
+      #expect(
+        try await client.one("SELECT array_agg(n ORDER BY n) FROM t", [Int32].self) == [1, 2, 3, 4, 5, 6])
+    }
+  }
+
+  @Test func anErrorOfWhatIsEnqueuedRollsAllBack() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.query("CREATE TABLE t (n int UNIQUE)")
+      await #expect(throws: PostgresError.self, "with the commit") {
+        try await client.withTransaction { connection in
+          try await connection.query("INSERT INTO t VALUES (1)")
+          try await connection.enqueue(["INSERT INTO t VALUES (1)"])
+        }
+      }
+      await #expect(throws: PostgresError.self, "with the next query") {
+        try await client.withTransaction { connection in
+          try await connection.query("INSERT INTO t VALUES (1)")
+          try await connection.enqueue(["INSERT INTO t VALUES (1)"])
+          try await connection.query("INSERT INTO t VALUES (2)")
+        }
+      }
+      await #expect(throws: Oops.self, "never run") {
+        try await client.withTransaction { connection in
+          try await connection.enqueue(["INSERT INTO t VALUES (9)"])
+          throw Oops()
+        }
+      }
+      try await client.withTransaction { try await $0.query("SELECT 1") }
+      #expect(try await count(client) == 0)
+      await #expect(throws: PostgresError.self, "outside of a transaction") {
+        try await client.withConnection { try await $0.enqueue(["SELECT 1"]) }
+      }
+    }
+  }
+
   @Test func theWholeBodyIsOneTransaction() async throws {
     try await withClient(maximumConnections: 2) { client in
       try await client.query("CREATE TABLE t (n int)")

@@ -14,6 +14,7 @@ struct BenchSettings: Sendable {
   let seconds: Int
   let inFlight: Int
   let rate: Int
+  let parts: String
 
   init(_ settings: inout SettingsReader) {
     url = settings.string("url", help: "The edge's address.")
@@ -26,6 +27,7 @@ struct BenchSettings: Sendable {
     inFlight = settings.int(
       "in-flight", default: 256, in: 1...4096, help: "Commands under way in the closed loop.")
     rate = settings.int("rate", default: 200, in: 1...100_000, help: "Commands a second in the open loop.")
+    parts = settings.string("parts", default: "closed,open", help: "What to measure: closed, open, or both.")
   }
 }
 
@@ -51,15 +53,22 @@ struct CommandsBench: Sendable {
       settings: settings, caller: Caller(client: client, url: settings.url, key: key), devices: devices,
       watcher: watcher)
     Program.print("warming up")
-    _ = try await bench.closedLoop(seconds: 5)
-    let before = ProcessTimes.read(settings.runFolder)
-    let closed = try await bench.closedLoop(seconds: settings.seconds)
-    let after = ProcessTimes.read(settings.runFolder)
-    Program.print(closed.line("closed loop, \(settings.inFlight) in flight"))
-    Program.print(ProcessTimes.table(before, after, per: closed.latencies.count))
-    let open = try await bench.openLoop(seconds: settings.seconds)
-    Program.print(open.line("open loop, \(settings.rate)/s"))
+    _ = try await bench.openLoop(3)
+    if settings.parts.contains("closed") {
+      try await bench.measure("closed loop, \(settings.inFlight) in flight", bench.closedLoop)
+    }
+    if settings.parts.contains("open") {
+      try await bench.measure("open loop, \(settings.rate)/s", bench.openLoop)
+    }
     await client.shutdown()
+  }
+
+  private func measure(_ name: String, _ loop: (Int) async throws -> Measurement) async throws {
+    let before = ProcessTimes.read(settings.runFolder)
+    let measured = try await loop(settings.seconds)
+    let after = ProcessTimes.read(settings.runFolder)
+    Program.print(measured.line(name))
+    Program.print(ProcessTimes.table(before, after, per: measured.latencies.count))
   }
 
   private static func lines(_ path: String) throws -> [String] {
@@ -68,7 +77,7 @@ struct CommandsBench: Sendable {
   }
 
   /// Each of `inFlight` callers sends its next command when its last one has reached SUCCESS.
-  private func closedLoop(seconds: Int) async throws -> Measurement {
+  private func closedLoop(_ seconds: Int) async throws -> Measurement {
     let start = ContinuousClock.now
     let end = start + .seconds(seconds)
     let latencies = try await withThrowingTaskGroup(of: [Duration].self) { group in
@@ -89,7 +98,7 @@ struct CommandsBench: Sendable {
   }
 
   /// A command each 1/rate s, whether or not those before are done.
-  private func openLoop(seconds: Int) async throws -> Measurement {
+  private func openLoop(_ seconds: Int) async throws -> Measurement {
     let start = ContinuousClock.now
     let latencies = try await withThrowingTaskGroup(of: Duration.self) { group in
       for number in 0..<(settings.rate * seconds) {

@@ -58,15 +58,18 @@ final class DownlinkConsumer: Service {
 
   private func consume() async throws {
     var confirming: Task<Void, any Error>?
+    var pace = Pace()
     do {
       while true {
         let messages = try await consumer.nextBatch(maximumCount: 500, wait: .seconds(1))
         guard !messages.isEmpty else { continue }
+        pace.began(messages.count, at: .now)
         let batch = DownlinkBatch(messages)
         let work = Task { await publish(batch) }
         guard let reports = await work.value else { break }
         try await confirming?.value
         confirming = Task { try await confirm(reports, batch) }
+        try await pace.wait()
       }
     } catch {
       await finish(confirming)

@@ -1,6 +1,7 @@
 import BridgeDomain
 import MQTT
 import Observability
+import Runtime
 import Wire
 
 /// Carries what devices send to Kafka, batch by batch; the broker gets its PUBACKs when this returns.
@@ -45,5 +46,9 @@ struct UplinkHandler: Sendable {
     }
     try await producer.send(events)
     metrics.confirming.record(ContinuousClock.now - start)
+    // What was said is in Kafka: only the PUBACKs wait, and the next batch grows meanwhile.
+    var pace = Pace()
+    pace.began(events.count, at: start)
+    try await pace.wait()
   }
 }

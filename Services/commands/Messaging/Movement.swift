@@ -98,7 +98,7 @@ struct Movement {
 
   /// Writes what has moved, then gives waiting commands their turns.
   private func write(and more: [PostgresQuery], on connection: PostgresConnection) async throws {
-    let moved = commands.values.filter(\.hasMoved).sorted { $0.head.id.uuidString < $1.head.id.uuidString }
+    let moved = commands.values.filter(\.hasMoved).sorted { $0.head.id < $1.head.id }
     var statements: [PostgresQuery] = []
     if !moved.isEmpty { statements.append(CommandStore.update(moved)) }
     let final = moved.filter { !$0.progress.status.isOpen }
@@ -109,9 +109,7 @@ struct Movement {
     if !waiting.isEmpty { statements.append(CommandStore.waitForDevice(Array(waiting), at: .now)) }
     statements += more
     if !records.isEmpty { statements.append(Outbox.insert(records)) }
-    guard !statements.isEmpty || !turns.isEmpty else { return }
-    let results = try await connection.pipeline(statements)
-    if !moved.isEmpty, results[0].affectedRows != moved.count { throw MovedMeanwhile() }
+    try await connection.enqueue(statements)
     if !turns.isEmpty { try await Self.dispatch(Array(turns), on: connection) }
   }
 
@@ -135,8 +133,7 @@ struct Movement {
           command.head, params: try JSON(stored: params), progress: command.progress, at: now))
     }
     guard !moved.isEmpty else { return }
-    let results = try await connection.pipeline([CommandStore.update(moved), Outbox.insert(records)])
-    if results[0].affectedRows != moved.count { throw MovedMeanwhile() }
+    try await connection.enqueue([CommandStore.update(moved), Outbox.insert(records)])
   }
 }
 

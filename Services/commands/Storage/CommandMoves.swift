@@ -14,9 +14,6 @@ struct MovingCommand: Sendable {
   var hasMoved: Bool { progress.rev != readRev }
 }
 
-/// Another writer has moved one of the commands since it was read: start over.
-struct MovedMeanwhile: Error {}
-
 extension CommandStore {
   private static let movingColumns = """
     id, organisation_id, device_id, type, lane, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent,
@@ -117,13 +114,14 @@ extension CommandStore {
         traceparent: traceparent), readRev: rev, readDeadline: deadline, progress: progress)
   }
 
-  /// Writes what has moved, each only from the state in which it was read. Affects as many rows as there are
-  /// commands, unless another writer was there first.
+  /// Writes what has moved, each only from the state in which it was read; a missed guard, if another writer was there
+  /// first.
   ///
   /// What a move does not say (the reason, the result of an earlier one) stays as it is.
   static func update(_ moved: [MovingCommand]) -> PostgresQuery {
     let progress = moved.map(\.progress)
     return """
+      WITH moved AS (
       UPDATE command c SET
         status = u.status, reason = COALESCE(u.reason, c.reason), sent_at = u.sent_at,
         acknowledged_at = u.acknowledged_at, completed_at = COALESCE(u.completed_at, c.completed_at),
@@ -144,7 +142,9 @@ extension CommandStore {
         \(progress.map { PostgresJSON(bytes: JSON.array($0.timeline.map(\.json)).bytes) })::jsonb[]
       ) AS u (id, read_rev, status, reason, sent_at, acknowledged_at, completed_at, deadline, attempts, result,
         error_code, error_message, late_outcome, rev, timeline)
-      WHERE c.id = u.id AND c.rev = u.read_rev
+      WHERE c.id = u.id AND c.rev = u.read_rev RETURNING 1
+      )
+      SELECT expect_rows(count(*), \(Int64(moved.count))) FROM moved
       """
   }
 

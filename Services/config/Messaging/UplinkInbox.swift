@@ -9,11 +9,11 @@ import Wire
 struct UplinkInbox: Sendable {
   let service: ConfigService
 
-  /// How it is consumed. A pause lets a busy topic gather, so that what is passed over costs few transactions.
+  /// How it is consumed. A busy topic gathers, so that what is passed over costs few fetches and transactions.
   static var configuration: BatchConsumer.Configuration {
     var configuration = BatchConsumer.Configuration(name: "uplink", topic: .deviceUplink)
     configuration.maximumBatch = 2000
-    configuration.pause = .milliseconds(20)
+    configuration.gathering = .milliseconds(50)
     return configuration
   }
 

@@ -80,7 +80,7 @@ struct DeviceTable: Sendable {
   func find(_ reference: String, in organisation: UUID?) async throws -> [Device] {
     let devices = try await database.query(
       """
-      SELECT 1 AS rank, \(unescaped: Self.columns) FROM device t WHERE id = \(UUID(uuidString: reference))
+      SELECT 1 AS rank, \(unescaped: Self.columns) FROM device t WHERE id = \(UUID(text: reference))
       UNION ALL SELECT 2, \(unescaped: Self.columns) FROM device t WHERE device_id = \(reference)
       UNION ALL SELECT 3, \(unescaped: Self.columns) FROM device t WHERE mcu_id = \(reference)
       """

@@ -15,6 +15,7 @@ final class ConsumerHandle: @unchecked Sendable {
 
   init(
     _ configuration: KafkaConfiguration, group: String, instanceId: String?, sessionTimeout: Duration,
+    gathering: Duration,
     topics: [String], logger: Logger
   ) throws {
     context = HandleContext(logger: logger)
@@ -26,9 +27,10 @@ final class ConsumerHandle: @unchecked Sendable {
       // cooperative-sticky aborts the process when a consumer is closed before its first assignment (2.0.2).
       "partition.assignment.strategy": "range",
       "session.timeout.ms": "\(sessionTimeout.milliseconds())", "heartbeat.interval.ms": "500",
-      // Long poll: the broker answers at the first byte. A partition that was just assigned or sought joins the
-      // next fetch only, so the wait without data is the price of each such start.
-      "fetch.min.bytes": "1", "fetch.wait.max.ms": "200",
+      // Long poll: the broker answers at the first byte, or when it has gathered. A partition that was just assigned
+      // or sought joins the next fetch only, so the wait without data is the price of each such start.
+      "fetch.min.bytes": gathering > .zero ? "1000000" : "1",
+      "fetch.wait.max.ms": "\(gathering > .zero ? gathering.milliseconds() : 200)",
       // An error pauses a partition's fetching for so long (the default stalls it 500 ms).
       "fetch.error.backoff.ms": "20",
       "queued.max.messages.kbytes": "16384",

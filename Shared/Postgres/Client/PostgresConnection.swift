@@ -26,6 +26,13 @@ public final class PostgresConnection: Sendable {
     try await session.pipeline(queries, lease: lease)
   }
 
+  /// Leaves statements whose answers nobody needs for the next round trip of the transaction: the next query's, or
+  /// the commit's. An error of one fails that round trip.
+  /// - Throws: `PostgresError` of kind `.usage` outside of `withTransaction`.
+  public func enqueue(_ queries: [PostgresQuery]) async throws {
+    try await session.enqueue(queries, lease: lease)
+  }
+
   /// Runs a script of several statements without parameters; outside a transaction it is one.
   ///
   /// Each statement has the server's time limit, and there is none of this side.

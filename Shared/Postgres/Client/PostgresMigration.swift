@@ -12,6 +12,11 @@ public struct PostgresMigration: Sendable {
     self.name = name
     self.sql = sql
   }
+
+  /// A migration from a file that SwiftPM has embedded in the code.
+  public init(_ name: String, embedded sql: [UInt8]) {
+    self.init(name: name, sql: String(decoding: sql, as: UTF8.self))
+  }
 }
 
 extension PostgresClient {

@@ -23,6 +23,8 @@ actor Session {
   private var queue: [Wait<Bool>] = []
   private var lease: UInt64 = 0
   private var transaction = Transaction.none
+  /// What goes ahead of the next round trip.
+  private var enqueued: [PostgresQuery] = []
 
   init(_ raw: sending RawConnection, statementTimeout: Duration?) {
     socket = raw.socket
@@ -50,6 +52,7 @@ actor Session {
     await enterAlways()
     defer { leave() }
     transaction = .none
+    enqueued = []
     guard let raw, !raw.isBroken else { return false }
     guard raw.isInTransaction else { return true }
     _ = try? await run([PostgresQuery(unsafeSQL: "ROLLBACK")], cancellable: false)
@@ -68,16 +71,29 @@ actor Session {
 
   // MARK: Using
 
-  /// Runs queries in one round trip.
+  /// Runs queries in one round trip, behind those that were enqueued.
   func pipeline(_ queries: [PostgresQuery], lease: UInt64?) async throws -> [PostgresRows] {
     try await enter(lease)
     defer { leave() }
+    let first = takeEnqueued()
     do {
-      return try await run(queries, cancellable: true).answers
+      return Array(try await run(first + queries, cancellable: true).answers.dropFirst(first.count))
     } catch let error as PostgresError where Self.isStale(error) && transaction == .none && !isInTransaction {
       // A table has changed under a prepared statement. Nothing was done, and the statements are prepared anew.
-      return try await run(queries, cancellable: true).answers
+      return Array(try await run(first + queries, cancellable: true).answers.dropFirst(first.count))
     }
+  }
+
+  /// Leaves queries for the next round trip of this transaction, its commit at the latest.
+  func enqueue(_ queries: [PostgresQuery], lease: UInt64) throws {
+    guard lease == self.lease else { throw Self.overdue }
+    guard transaction != .none else { throw PostgresError(.usage, "no transaction to enqueue for") }
+    enqueued += queries
+  }
+
+  private func takeEnqueued() -> [PostgresQuery] {
+    defer { enqueued = [] }
+    return enqueued
   }
 
   /// Runs one statement with a time limit of its own at this side.
@@ -95,6 +111,7 @@ actor Session {
     try await enter(lease)
     defer { leave() }
     try Task.checkCancellation()
+    _ = try await run(takeEnqueued(), cancellable: true)
     let sql = transaction == .beginPending ? "BEGIN;" + sql : sql
     if transaction == .beginPending { transaction = .begun }
     let raw = try connection()
@@ -126,16 +143,17 @@ actor Session {
     transaction = .beginPending
   }
 
-  /// Commits; cannot be cancelled, so that the outcome is known.
+  /// Commits, with what was enqueued in the same round trip; cannot be cancelled, so that the outcome is known.
   func commit() async throws {
     await enterAlways()
     defer { leave() }
-    guard transaction == .begun else {
+    let last = takeEnqueued()
+    guard transaction == .begun || !last.isEmpty else {
       transaction = .none
       return
     }
-    transaction = .none
-    let exchange = try await run([PostgresQuery(unsafeSQL: "COMMIT")], cancellable: false)
+    defer { transaction = .none }
+    let exchange = try await run(last + [PostgresQuery(unsafeSQL: "COMMIT")], cancellable: false)
     if exchange.tags.last == "ROLLBACK" {
       throw PostgresError(
         .server(sqlState: "25P02"), "the transaction was rolled back, as one of its statements had failed",

@@ -22,7 +22,7 @@ public struct Authenticator: Sendable {
     guard let text = Self.key(of: request) else { return nil }
     let hash = SHA256.hash(data: Array(text.utf8))
     if constantTimeEqual(hash, rootHash) { return .root }
-    guard let key = try await keys.value(Hex.string(hash)) else { return nil }
+    guard let key = try await keys.value(hash.hex) else { return nil }
     if let expiry = key.expiresAt, expiry <= .now { return nil }
     return key.principal
   }

@@ -1,10 +1,11 @@
-/// Makes one batch of what arrives while the one before is under way: nothing waits when nothing else is going on,
-/// and under load the batches grow by themselves.
+/// Makes one batch of what arrives while the one before is under way, at the pace of `Pace`: nothing waits when
+/// nothing else is going on, and under load the batches grow by themselves.
 public actor Batcher<Input: Sendable, Output: Sendable> {
   private let maximum: Int
   private let process: @Sendable ([Input]) async throws -> [Output]
   private var waiting: [(input: Input, continuation: CheckedContinuation<Output, any Error>)] = []
   private var running = false
+  private var pace = Pace()
 
   /// - Parameters:
   ///   - maximum: the most inputs of one batch.
@@ -27,8 +28,10 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
 
   private func run() async {
     while !waiting.isEmpty {
+      try? await pace.wait()
       let batch = Array(waiting.prefix(maximum))
       waiting.removeFirst(batch.count)
+      pace.began(batch.count, at: .now)
       do {
         let outputs = try await process(batch.map(\.input))
         for (entry, output) in zip(batch, outputs) { entry.continuation.resume(returning: output) }
@@ -36,8 +39,6 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
       } catch {
         for entry in batch { entry.continuation.resume(throwing: error) }
       }
-      let pause = Gathering.pause(after: batch.count)
-      if pause > .zero { try? await Task.sleep(for: pause) }
     }
     running = false
   }

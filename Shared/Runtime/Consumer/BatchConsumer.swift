@@ -32,8 +32,8 @@ public final class BatchConsumer: Service {
     public let topic: KafkaTopic
     /// The most records of one transaction.
     public var maximumBatch = 500
-    /// How long to let more records gather after a batch: zero where latency counts.
-    public var pause: Duration = .zero
+    /// How long Kafka may let records gather: zero where latency counts.
+    public var gathering: Duration = .zero
 
     public init(name: String, topic: KafkaTopic) {
       self.name = name
@@ -73,7 +73,7 @@ public final class BatchConsumer: Service {
     let group = "martlet-\(service)-\(configuration.name)"
     consumer = try KafkaConsumer(
       configuration: kafka, group: group, instanceId: "\(group)-\(instance)",
-      topics: [configuration.topic.rawValue], logger: logger,
+      topics: [configuration.topic.rawValue], gathering: configuration.gathering, logger: logger,
       startOffsets: { partitions in
         let stored = try await offsets.load(partitions, from: database)
         positions.set(stored)
@@ -90,24 +90,29 @@ public final class BatchConsumer: Service {
 
   public func run() async throws {
     defer { logger.debug("closed") }
+    var pace = Pace()
     do {
-      while true { try await step() }
+      while true {
+        try await step(&pace)
+        try await pace.wait()
+      }
     } catch {
       await consumer.close(timeout: .seconds(2))
       throw error
     }
   }
 
-  private func step() async throws {
+  private func step(_ pace: inout Pace) async throws {
     let messages = try await consumer.nextBatch(maximumCount: configuration.maximumBatch, wait: .seconds(1))
     guard !messages.isEmpty else { return }
+    pace.began(messages.count, at: .now)
     var backoff: Duration = .milliseconds(50)
     while true {
       do {
         try await attempt(messages)
         break
-      } catch let lost as LostPartition {
-        logger.notice("another replica has gone on with these partitions", ["error": "\(lost)"])
+      } catch let error as PostgresError where error.isMissedGuard {
+        logger.notice("somebody else was there first, looking again", ["error": "\(error)"])
         try await rewind(messages)
         return
       } catch let error as PostgresError where error.isDataFault && messages.count > 1 {
@@ -125,20 +130,18 @@ public final class BatchConsumer: Service {
         backoff = min(backoff * 2, .seconds(2))
       }
     }
-    let pause = max(configuration.pause, Gathering.pause(after: messages.count))
-    if pause > .zero { try await Task.sleep(for: pause) }
   }
 
   private func attempt(_ messages: [KafkaMessage]) async throws {
     let moves = positions.moves(for: messages)
     guard moves.count > 0 else { return }
     let rejected = try await database.withTransaction { connection in
-      let moved = try await connection.query(self.offsets.move(moves))
-      guard moved.affectedRows == moves.count else { throw LostPartition() }
+      try await connection.enqueue([self.offsets.move(moves, of: self.configuration.topic.rawValue)])
       let result = try await self.apply(messages, connection)
       if !result.rejected.isEmpty {
-        _ = try await connection.query(
-          Outbox.insert(result.rejected.map { Self.deadLetter($0.message, $0.reason) }))
+        try await connection.enqueue([
+          Outbox.insert(result.rejected.map { Self.deadLetter($0.message, $0.reason) })
+        ])
       }
       return result.rejected.map(\.reason)
     }
@@ -163,9 +166,10 @@ public final class BatchConsumer: Service {
   private func setAside(_ message: KafkaMessage, _ error: any Error) async throws {
     let moves = positions.moves(for: [message])
     try await database.withTransaction { connection in
-      let moved = try await connection.query(self.offsets.move(moves))
-      guard moved.affectedRows == moves.count else { throw LostPartition() }
-      _ = try await connection.query(Outbox.insert([Self.deadLetter(message, "\(error)")]))
+      try await connection.enqueue([
+        self.offsets.move(moves, of: self.configuration.topic.rawValue),
+        Outbox.insert([Self.deadLetter(message, "\(error)")]),
+      ])
     }
     finished(moves, count: 1)
     note(["\(error)"])
@@ -195,10 +199,11 @@ public final class BatchConsumer: Service {
   }
 }
 
-/// Another replica has moved a partition's offset: this one has lost it and not yet heard so.
-struct LostPartition: Error {}
-
 extension PostgresError {
   /// The server refused the values themselves (SQLSTATE classes 22 and 23): trying again cannot help.
   var isDataFault: Bool { code.hasPrefix("22") || code.hasPrefix("23") }
+
+  /// `expect_rows` (a migration of the runtime's) has ended the transaction: what it was to change is not as it was
+  /// believed to be.
+  var isMissedGuard: Bool { code == "MG001" }
 }

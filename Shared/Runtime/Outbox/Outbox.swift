@@ -26,17 +26,31 @@ public enum Outbox {
     let createdAt: Date
   }
 
-  /// The oldest records after `low`.
-  static func select(after low: Int64, limit: Int) -> PostgresQuery {
+  private static let columns = "id, aggregatetype, aggregateid, type, payload, traceparent, created_at"
+
+  /// The oldest records after `last`, and those of `missing` that have come; in no order.
+  static func select(after last: Int64, or missing: [Int64], limit: Int) -> PostgresQuery {
     """
-    SELECT id, aggregatetype, aggregateid, type, payload, traceparent, created_at FROM outbox
-    WHERE id > \(low) ORDER BY id LIMIT \(Int64(limit))
+    SELECT \(unescaped: columns) FROM outbox WHERE id = ANY(\(missing)::bigint[])
+    UNION ALL
+    (SELECT \(unescaped: columns) FROM outbox WHERE id > \(last) ORDER BY id LIMIT \(Int64(limit)))
     """
   }
 
-  /// Records that Kafka has.
-  static func delete(_ ids: [Int64]) -> PostgresQuery {
-    "DELETE FROM outbox WHERE id = ANY(\(ids)::bigint[])"
+  /// The oldest records after `floor` and not after `last`.
+  static func select(after floor: Int64, upTo last: Int64, limit: Int) -> PostgresQuery {
+    """
+    SELECT \(unescaped: columns) FROM outbox WHERE id > \(floor) AND id <= \(last) ORDER BY id
+    LIMIT \(Int64(limit))
+    """
+  }
+
+  /// Forgets records that Kafka has, without waiting for the disk: one that comes back is only published again.
+  static func delete(_ ids: [Int64]) -> [PostgresQuery] {
+    [
+      "SELECT set_config('synchronous_commit', 'off', true)",
+      "DELETE FROM outbox WHERE id = ANY(\(ids)::bigint[])",
+    ]
   }
 
   /// How many of these still wait.
@@ -74,6 +88,26 @@ public enum Outbox {
         ) WITH (fillfactor = 50);
         COMMENT ON TABLE consumer_offset IS
           'How far each Kafka partition has been applied: moved in the transaction that applies it.';
+        """),
+    PostgresMigration(
+      name: "V0003_expect_rows",
+      sql: """
+        CREATE FUNCTION expect_rows(actual bigint, expected bigint) RETURNS void LANGUAGE plpgsql AS $$
+          BEGIN
+            IF actual <> expected THEN
+              RAISE EXCEPTION 'a guard was missed: % rows in place of %', actual, expected USING ERRCODE = 'MG001';
+            END IF;
+          END
+        $$;
+        COMMENT ON FUNCTION expect_rows IS
+          'Ends a transaction whose update did not find what it was meant for, without a round trip to look.';
+        """),
+    PostgresMigration(
+      name: "V0004_outbox_vacuum",
+      // Its rows live for milliseconds and are found by their id alone: no statistics, and a sweep now and then.
+      sql: """
+        ALTER TABLE outbox SET (autovacuum_vacuum_threshold = 100000, autovacuum_analyze_threshold = 2000000000,
+          autovacuum_vacuum_insert_threshold = -1);
         """),
   ]
 }

@@ -8,11 +8,13 @@ import Wire
 /// Publishes a schema's outbox to Kafka: one relay at a time for each schema, whichever replica holds the lock; the
 /// next takes over when it goes.
 ///
-/// It takes what waits in id order, publishes it with the idempotent producer, and deletes it on the delivery
-/// reports: at least once, and in order for each key.
+/// It takes what waits in id order, publishes it with the idempotent producer, and deletes it some milliseconds after
+/// the delivery reports: at least once, and in order for each key.
 public final class OutboxRelay: Service {
   private static let channel = "martlet_outbox"
   private static let batch = 1000
+  /// How long, and how many, published records may wait to be deleted together.
+  private static let deletion: (after: Duration, count: Int) = (.milliseconds(50), 2000)
   /// The safety net when no wake-up comes.
   private static let poll: Duration = .milliseconds(500)
   /// "MRTLTOBX": the advisory lock of the schema's relay; locks are per database, so the schema is mixed in.
@@ -92,24 +94,43 @@ public final class OutboxRelay: Service {
   }
 
   private func publishForEver() async throws {
-    var horizon = OutboxHorizon()
-    var done: [Int64] = []
+    var position = OutboxPosition()
+    var pace = Pace()
+    var published: [Int64] = []
+    var lastDeletion = ContinuousClock.now
     while true {
       try Task.checkCancellation()
-      // One round trip: forget what is published, take what waits.
-      let queries = [Outbox.delete(done), Outbox.select(after: horizon.low, limit: Self.batch)]
-      let results = try await database.withConnection { try await $0.pipeline(queries) }
-      let rows = try results[1].map(Self.row)
-      done = []
-      guard let last = rows.last else {
-        await wakeUp.wait(atMost: Self.poll)
-        continue
+      let start = ContinuousClock.now
+      // What was passed by, or could not be published: after the deletion all that is left there.
+      let isSweep = published.isEmpty && position.mustSweep(at: start)
+      let rows = try await read(
+        isSweep
+          ? Outbox.select(after: position.floor, upTo: position.last, limit: Self.batch)
+          : Outbox.select(after: position.last, or: position.missing, limit: Self.batch))
+      if isSweep { position.swept(at: start) } else { position.read(rows.map(\.id), at: start) }
+      if !rows.isEmpty {
+        pace.began(rows.count, at: start)
+        let done = try await publish(rows)
+        published += done
+        // What follows a stuck record of the same key must not pass it: nothing new before a look at all that is left.
+        if done.count < rows.count || isSweep && rows.count == Self.batch { position.sweepSoon() }
+        if done.isEmpty { try await Task.sleep(for: .milliseconds(200)) }
       }
-      horizon.saw(last.id, at: .now)
-      done = try await publish(rows)
-      let pause = done.isEmpty ? .milliseconds(200) : Gathering.pause(after: rows.count)
-      if pause > .zero { try await Task.sleep(for: pause) }
+      let isTime = lastDeletion + Self.deletion.after <= .now || position.mustSweep(at: .now)
+      if published.count >= Self.deletion.count || !published.isEmpty && isTime {
+        try await database.pipeline(Outbox.delete(published))
+        published = []
+        lastDeletion = .now
+      } else if !isSweep, rows.count < Self.batch, !position.mustSweep(at: .now) {
+        // Whoever commits meanwhile has rung already: then this returns at once.
+        await wakeUp.wait(atMost: published.isEmpty ? Self.poll : Self.deletion.after)
+      }
+      try await pace.wait()
     }
+  }
+
+  private func read(_ query: PostgresQuery) async throws -> [Outbox.Row] {
+    try await database.query(query).map(Self.row).sorted { $0.id < $1.id }
   }
 
   /// - Returns: the ids of those that Kafka has, for each key up to the first that it does not: what follows that
@@ -160,27 +181,6 @@ public final class OutboxRelay: Service {
         logger.debug("the relay's holder was not told", ["error": "\(error)"])
       }
       try await Task.sleep(for: .milliseconds(5))
-    }
-  }
-}
-
-/// From where the relay reads: behind the dead index entries of what it has deleted, but never past a row that may
-/// still commit.
-///
-/// A transaction that is open for longer than 60 s is ended by the server's time-outs, so what a look of 60 s ago
-/// passed is gone for good.
-struct OutboxHorizon {
-  private(set) var low: Int64 = 0
-  private var seen: (id: Int64, at: ContinuousClock.Instant)?
-
-  mutating func saw(_ id: Int64, at now: ContinuousClock.Instant) {
-    guard let earlier = seen else {
-      seen = (id, now)
-      return
-    }
-    if now - earlier.at > .seconds(60) {
-      low = earlier.id
-      seen = (id, now)
     }
   }
 }

@@ -38,14 +38,14 @@ extension HTTPRequest {
   /// - Throws: 400 for what is none.
   public func optionalID(_ name: String) throws -> UUID? {
     guard let text = query[name] else { return nil }
-    guard let id = UUID(uuidString: text) else { throw Problem.badRequest("\(name) must be a UUID.") }
+    guard let id = UUID(text: text) else { throw Problem.badRequest("\(name) must be a UUID.") }
     return id
   }
 
   /// A path parameter that is a record id.
   /// - Throws: 404 for what is no UUID: nothing has such an id.
   public func id(_ name: String, of what: String) throws -> UUID {
-    guard let text = pathParameters[name], let id = UUID(uuidString: text) else {
+    guard let text = pathParameters[name], let id = UUID(text: text) else {
       throw Problem.notFound(what)
     }
     return id

@@ -50,7 +50,20 @@ extension JSON {
 
   private static func write(_ text: String, to out: inout [UInt8]) {
     out.append(UInt8(ascii: "\""))
-    for byte in text.utf8 {
+    var text = text
+    text.withUTF8 { bytes in
+      // Hardly any text has something to escape, and looking is cheaper than appending byte by byte.
+      guard bytes.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") })
+      else {
+        return out.append(contentsOf: bytes)
+      }
+      escape(bytes, to: &out)
+    }
+    out.append(UInt8(ascii: "\""))
+  }
+
+  private static func escape(_ text: UnsafeBufferPointer<UInt8>, to out: inout [UInt8]) {
+    for byte in text {
       switch byte {
       case UInt8(ascii: "\""): out.append(contentsOf: #"\""#.utf8)
       case UInt8(ascii: "\\"): out.append(contentsOf: #"\\"#.utf8)
@@ -59,11 +72,12 @@ extension JSON {
       case 0x0A: out.append(contentsOf: #"\n"#.utf8)
       case 0x0C: out.append(contentsOf: #"\f"#.utf8)
       case 0x0D: out.append(contentsOf: #"\r"#.utf8)
-      case 0..<0x20: out.append(contentsOf: (#"\u00"# + Hex.string([byte])).utf8)
+      case 0..<0x20:
+        out.append(contentsOf: #"\u00"#.utf8)
+        out.append(contentsOf: [Hex.digit(byte >> 4), Hex.digit(byte & 15)])
       default: out.append(byte)
       }
     }
-    out.append(UInt8(ascii: "\""))
   }
 
   /// ECMAScript's `Number::toString`, as RFC 8785 section 3.2.2.3 asks: Swift's shortest digits, set another way.

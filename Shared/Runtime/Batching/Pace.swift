@@ -1,0 +1,32 @@
+/// When a stage may begin its next batch.
+///
+/// The first goes at once, and so does each that comes a moment after the last: nothing waits while little happens.
+/// Under load a stage would otherwise take what has come since an instant ago, and pay a round trip, a commit or a
+/// fetch for a handful; a few milliseconds between two beginnings make batches of dozens, and leave the cores to
+/// everyone else.
+public struct Pace: Sendable {
+  /// Between the beginnings of two small batches.
+  static let shortest: Duration = .milliseconds(4)
+  /// Between the beginnings of two large ones.
+  static let longest: Duration = .milliseconds(20)
+
+  private var earliest: ContinuousClock.Instant?
+
+  public init() {}
+
+  /// A batch of so many was begun at `start`.
+  public mutating func began(_ count: Int, at start: ContinuousClock.Instant) {
+    earliest = start + min(max(Self.shortest, .microseconds(125 * count)), Self.longest)
+  }
+
+  /// How long to wait from `now` on before the next begins.
+  public func pause(at now: ContinuousClock.Instant) -> Duration {
+    earliest.map { max(.zero, $0 - now) } ?? .zero
+  }
+
+  /// Waits until the next may begin, or the task is cancelled.
+  public func wait() async throws {
+    let pause = pause(at: .now)
+    if pause > .zero { try await Task.sleep(for: pause) }
+  }
+}

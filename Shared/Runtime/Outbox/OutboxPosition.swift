@@ -1,0 +1,51 @@
+/// From where the relay reads: never twice what it has, and never past a row that may still commit.
+///
+/// Ids are given when a row is written, and become visible when its transaction commits, so a lower one may come after
+/// a higher one. Those that were passed by are asked for by name until a look at all that is left (a sweep, once a
+/// second) takes over: that also finds what was in flight before this relay began.
+struct OutboxPosition {
+  private static let sweepInterval: Duration = .seconds(1)
+  /// A transaction that is open for longer is ended by the server's time-outs.
+  private static let longestTransaction: Duration = .seconds(60)
+  private static let mostMissing = 1000
+
+  /// The highest id that was read.
+  private(set) var last: Int64 = 0
+  /// Up to here nothing can come any more: a sweep need not pass the dead index entries below.
+  private(set) var floor: Int64 = 0
+  private var missingSince: [Int64: ContinuousClock.Instant] = [:]
+  private var mark: (last: Int64, at: ContinuousClock.Instant)?
+  private var nextSweep: ContinuousClock.Instant?
+
+  /// Ids below `last` that have not been seen.
+  var missing: [Int64] { missingSince.keys.sorted() }
+
+  /// Rows of these ids were read, ascending: all that there are of `missing` and the first after `last`.
+  mutating func read(_ ids: [Int64], at now: ContinuousClock.Instant) {
+    for id in ids where id <= last { missingSince[id] = nil }
+    for id in ids where id > last {
+      // Before the first there is no telling what is missing: that is the sweeps' to find.
+      if last > 0, id - last - 1 <= Int64(Self.mostMissing - missingSince.count) {
+        for gap in (last + 1)..<id { missingSince[gap] = now }
+      }
+      last = id
+    }
+    missingSince = missingSince.filter { now - $0.value < Self.sweepInterval }
+  }
+
+  /// Whether it is time to look at all that is left; only after what is published was deleted.
+  func mustSweep(at now: ContinuousClock.Instant) -> Bool { last > 0 && nextSweep.map { $0 <= now } ?? true }
+
+  /// A sweep has been read.
+  mutating func swept(at now: ContinuousClock.Instant) {
+    nextSweep = now + Self.sweepInterval
+    guard let mark else { return self.mark = (last, now) }
+    if now - mark.at > Self.longestTransaction {
+      floor = mark.last
+      self.mark = (last, now)
+    }
+  }
+
+  /// Something could not be published: look again at once.
+  mutating func sweepSoon() { nextSweep = nil }
+}
