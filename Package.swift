@@ -70,13 +70,17 @@ let package = Package(
     cLibrary("CMosquitto", pkgConfig: "libmosquitto", apt: "libmosquitto-dev"),
     cLibrary("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
 
+    // Two lines over Linux itself.
+    .systemLibrary(name: "CLinux", path: "Shared/CLibraries/CLinux"),
+
     shared("Wire"),
-    shared("Observability"),
+    shared("Threads", ["CLinux"]),
+    shared("Observability", ["Threads"]),
     shared("Crypto", ["COpenSSL"]),
-    shared("HTTP", ["Observability", "CMicroHTTPD", "CCurl"]),
-    shared("Kafka", ["Observability", "CRdKafka"]),
-    shared("Postgres", ["Observability", "CPQ"]),
-    shared("MQTT", ["Observability", "CMosquitto"]),
+    shared("HTTP", ["Observability", "Threads", "CMicroHTTPD", "CCurl"]),
+    shared("Kafka", ["Observability", "Threads", "CRdKafka"]),
+    shared("Postgres", ["Observability", "Threads", "CPQ"]),
+    shared("MQTT", ["Observability", "Threads", "CMosquitto"]),
     shared("Runtime", ["Wire", "Observability", "Crypto", "HTTP", "Kafka", "Postgres"]),
     shared("Directory", ["Wire", "Observability", "Runtime", "Kafka", "Postgres"]),
 
@@ -89,7 +93,7 @@ let package = Package(
       path: "Tools/martlet", exclude: ["Simulator"], swiftSettings: strict),
     tool("bench", ["Wire", "Observability", "HTTP", "Kafka", "Runtime"]),
 
-    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+    .target(name: "TestSupport", dependencies: ["Threads"], path: "Tests/Support", swiftSettings: strict),
     tests("Wire", ["Wire"]),
     tests(
       "Commands",
@@ -103,11 +107,11 @@ let package = Package(
       [
         "RegistryDomain", "RegistryService", "Runtime", "HTTP", "Kafka", "Postgres", "Wire", "Observability",
       ]),
-    tests("HTTP", ["HTTP", "Observability"]),
-    tests("Kafka", ["Kafka", "Observability"]),
-    tests("Postgres", ["Postgres", "Observability"]),
+    tests("HTTP", ["HTTP", "Observability", "Threads"]),
+    tests("Kafka", ["Kafka", "Observability", "Threads"]),
+    tests("Postgres", ["Postgres", "Observability", "Threads"]),
     tests("Runtime", ["Runtime"]),
-    tests("MQTT", ["MQTT", "Observability"]),
+    tests("MQTT", ["MQTT", "Observability", "Threads"]),
     tests(
       "Config",
       [

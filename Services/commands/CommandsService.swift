@@ -11,6 +11,8 @@ public struct CommandsService: Sendable {
   let store: CommandStore
   let directory: DeviceDirectory
   private let outbox: OutboxRelay
+  /// Of a command's message: `1e20` in a body is 21 digits in a message, so the body's limit does not bound it.
+  private static let maximumBytes = KafkaTopic.maximumRecordBytes - 64 * 1024
   private let inserts: Batcher<NewCommand, Bool>
   private let unknown: Counter
 
@@ -75,11 +77,15 @@ public struct CommandsService: Sendable {
       hardwareId: device.mcuId, deviceType: board.deviceType, params: .object(request.params), createdAt: now,
       createdBy: principal.name,
       progress: CommandProgress(createdAt: now, timeouts: timeouts, by: principal.name))
+    let downlink = CommandRecords.downlink(
+      command.head, params: command.params, progress: command.progress, at: now)
+    guard downlink.payload?.count ?? 0 <= Self.maximumBytes else {
+      throw Problem.unprocessable([
+        JSONFault(pointer: "/params", message: "is larger than \(Self.maximumBytes) bytes when written out")
+      ])
+    }
     let goes = try await inserts.submit(
-      NewCommand(
-        command: command, created: CommandRecords.created(command),
-        downlink: CommandRecords.downlink(
-          command.head, params: command.params, progress: command.progress, at: now)))
+      NewCommand(command: command, created: CommandRecords.created(command), downlink: downlink))
     if goes { command.progress.attempts = 1 }
     return command
   }

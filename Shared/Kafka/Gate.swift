@@ -1,4 +1,4 @@
-import Synchronization
+import Threads
 
 /// Opens once; whoever waits for it waits a bounded time.
 final class Gate: Sendable {
@@ -8,7 +8,7 @@ final class Gate: Sendable {
     var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// Lets all through, now and later.
   func open() {
@@ -23,7 +23,7 @@ final class Gate: Sendable {
   /// Returns when the gate is open or `limit` is over; the caller's cancellation does not shorten it, since
   /// shutdowns run in cancelled tasks.
   func wait(_ limit: Duration) async {
-    let timer = Mutex<Task<Void, Never>?>(nil)
+    let timer = Locked<Task<Void, Never>?>(nil)
     await withCheckedContinuation { continuation in
       let id: Int? = state.withLock { state in
         guard !state.isOpen else { return nil }

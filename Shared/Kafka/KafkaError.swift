@@ -18,6 +18,10 @@ public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
     self.isFatal = isFatal
   }
 
+  /// The message itself is at fault (too large, corrupt, invalid: the protocol's 10, 2 and 87): no broker of this
+  /// cluster will ever take it.
+  public var isOfTheMessage: Bool { code == 10 || code == 2 || code == 87 }
+
   /// The message.
   public var description: String { message }
 }

@@ -1,5 +1,5 @@
 import Observability
-import Synchronization
+import Threads
 
 /// Drives any number of sessions with one thread and one epoll.
 ///
@@ -7,7 +7,7 @@ import Synchronization
 /// above descriptor 1023. Callbacks of the sessions run on the loop's thread: they must copy and leave.
 public final class MQTTEventLoop: Sendable {
   let core: LoopCore
-  private let thread: Mutex<Thread?>
+  private let thread: Locked<OwnThread?>
 
   /// Starts the loop's thread.
   ///
@@ -17,12 +17,12 @@ public final class MQTTEventLoop: Sendable {
   public init(name: String, logger: Logger) {
     let core = LoopCore(logger: logger)
     self.core = core
-    let thread = Thread(name: name) { core.run() }
+    let thread = OwnThread(name) { core.run() }
     if thread == nil {
       logger.critical("no thread for the MQTT loop")
       core.stop()
     }
-    self.thread = Mutex(thread)
+    self.thread = Locked(thread)
   }
 
   /// Ends the loop: its sessions lose their sockets as in a crash (disconnect them before, if that matters), whoever

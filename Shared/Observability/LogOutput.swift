@@ -1,4 +1,4 @@
-import Synchronization
+import Threads
 
 #if canImport(Glibc)
   import Glibc
@@ -26,7 +26,7 @@ public struct StandardError: LogOutput {
 
 /// Keeps lines in memory, for tests that look at what was logged.
 public final class LogCapture: LogOutput {
-  private let kept = Mutex<[String]>([])
+  private let kept = Locked<[String]>([])
 
   /// An empty one.
   public init() {}

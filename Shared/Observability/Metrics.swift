@@ -1,10 +1,11 @@
 import Synchronization
+import Threads
 
 /// The metrics of one process, with the names of swift-metrics and the text format of Prometheus.
 ///
 /// Not global: the service makes one and hands it on.
 public final class Metrics: Sendable {
-  private let families = Mutex<[String: Family]>([:])
+  private let families = Locked<[String: Family]>([:])
 
   /// An empty one.
   public init() {}
@@ -107,7 +108,7 @@ public final class Timer: Sendable {
     var counts = [Int](repeating: 0, count: Timer.bounds.count + 1)
     var sum = 0.0
   }
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// Notes one duration.
   public func record(_ duration: Duration) {

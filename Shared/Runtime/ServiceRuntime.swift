@@ -116,7 +116,7 @@ public struct ServiceRuntime: Sendable {
     let server = HTTPServer(
       configuration: HTTPServerConfiguration(
         host: settings.httpHost, port: settings.httpPort, maximumBodyBytes: settings.maximumBody,
-        drainTimeout: .seconds(4)),
+        drainTimeout: .seconds(2)),
       logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
     let pool = Task { [database] in try await database.run() }
     defer { pool.cancel() }

@@ -1,9 +1,9 @@
 import Foundation
 import HTTP
 import Observability
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 @Suite struct ClientTests {
   private let client = HTTPClient(logger: Logger(label: "client", level: .critical))
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test func usesItsConnectionsAgain() async throws {
-    let ports = Mutex<Set<String>>([])
+    let ports = Locked<Set<String>>([])
     let server = try CountingListener()
     defer { server.close() }
     for _ in 0..<50 {
@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test func keepsToItsConnectionsAndDoesManyAtATime() async throws {
-    let most = Mutex((now: 0, most: 0))
+    let most = Locked((now: 0, most: 0))
     let client = HTTPClient(configuration: .init(maximumConnections: 8), logger: Logger(label: "c"))
     try await withServer { request in
       most.withLock { ($0.now, $0.most) = ($0.now + 1, max($0.most, $0.now + 1)) }

@@ -1,9 +1,9 @@
 import Foundation
 import HTTP
 import Observability
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 @Suite struct ShutdownTests {
   private let client = HTTPClient(logger: Logger(label: "c", level: .critical))
@@ -133,13 +133,13 @@ import Testing
   /// The client goes away in the middle of a handler: the handler is not cancelled, and its answer goes nowhere.
   @Test func aHandlerOutlivesItsClient() async throws {
     let gate = Gate()
-    let ended = Mutex<Bool?>(nil)
+    let ended = Locked<Bool?>(nil)
     try await withServer { request in
       await gate.pass()
       ended.withLock { $0 = Task.isCancelled }
       return await echo(request)
     } _: { server in
-      let socket = Mutex<RawSocket?>(try RawSocket(port: server.port))
+      let socket = Locked<RawSocket?>(try RawSocket(port: server.port))
       try await blocking {
         try socket.withLock { $0 }?.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
       }

@@ -1,9 +1,9 @@
 import Foundation
 import HTTP
 import Observability
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 @Suite struct StreamTests {
   @Test func sendsEverythingInOrder() async throws {
@@ -58,7 +58,7 @@ import Testing
 
   /// Noticed at the next heartbeat, and a producer that waits for something else is cancelled.
   @Test(arguments: [true, false]) func noticesThatTheClientHasGone(isAbrupt: Bool) async throws {
-    let ended = Mutex<[String]>([])
+    let ended = Locked<[String]>([])
     try await withServer { request in
       .stream([:]) { writer in
         do {
@@ -132,7 +132,7 @@ import Testing
   }
 
   @Test func aCancelledWriteThrows() async throws {
-    let result = Mutex<String?>(nil)
+    let result = Locked<String?>(nil)
     try await withServer { _ in
       .stream([:]) { writer in
         let task = Task {

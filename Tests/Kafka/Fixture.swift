@@ -1,8 +1,8 @@
 import Foundation
 import Kafka
 import Observability
-import Synchronization
 import TestSupport
+import Threads
 
 /// What most tests need: a broker, a topic of their own, and the wrappers on it.
 struct Fixture {
@@ -86,8 +86,8 @@ extension KafkaMessage {
 
 /// A value that several tasks change.
 final class Shared<Value: Sendable>: Sendable {
-  private let mutex: Mutex<Value>
-  init(_ value: Value) { mutex = Mutex(value) }
+  private let mutex: Locked<Value>
+  init(_ value: Value) { mutex = Locked(value) }
   var value: Value { mutex.withLock { $0 } }
   func change<R: Sendable>(_ body: (inout Value) -> R) -> R { mutex.withLock { value in body(&value) } }
 }

@@ -2,6 +2,7 @@ import MQTT
 import Observability
 import Synchronization
 import TestSupport
+import Threads
 
 /// One loop with sessions whose messages and states are kept, for the tests.
 final class Bench: Sendable {
@@ -54,8 +55,8 @@ final class Probe: Sendable {
   private let kept: Kept
 
   private final class Kept: Sendable {
-    let messages = Mutex<[MQTTMessage]>([])
-    let states = Mutex<[MQTTSessionState]>([])
+    let messages = Locked<[MQTTMessage]>([])
+    let states = Locked<[MQTTSessionState]>([])
   }
 
   init(

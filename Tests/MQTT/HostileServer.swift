@@ -1,6 +1,6 @@
 import Foundation
-import Synchronization
 import TestSupport
+import Threads
 
 /// A TCP server that does not speak MQTT.
 final class HostileServer: Sendable {
@@ -34,7 +34,7 @@ final class HostileServer: Sendable {
 
   let port: Int
   private final class State: Sendable {
-    let value = Mutex<(connections: Int, open: [Int32])>((0, []))
+    let value = Locked<(connections: Int, open: [Int32])>((0, []))
   }
   private let state = State()
   private let listener: Int32

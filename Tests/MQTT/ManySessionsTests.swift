@@ -4,6 +4,7 @@ import Observability
 import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 /// Devices that answer each command twice, all on one loop: what the simulator does.
 final class Fleet: Sendable {
@@ -11,7 +12,7 @@ final class Fleet: Sendable {
   let answers = Atomic(0)
 
   init(count: Int, prefix: String, bench: Bench) {
-    let references = Mutex<[Reference]>([])
+    let references = Locked<[Reference]>([])
     sessions = (0..<count).map { number in
       let reference = Reference()
       references.withLock { $0.append(reference) }
@@ -35,7 +36,7 @@ final class Fleet: Sendable {
   /// What the message closure knows of its own session, without keeping it alive.
   private final class Reference: Sendable {
     private struct Weak: Sendable { weak var session: MQTTSession? }
-    private let value = Mutex(Weak())
+    private let value = Locked(Weak())
     var session: MQTTSession? { value.withLock { $0.session } }
     func hold(_ session: MQTTSession) { value.withLock { $0.session = session } }
   }

@@ -1,11 +1,11 @@
 import MQTT
-import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 /// What an uplink's `handle` was given.
 final class Inbox: Sendable {
-  private let state = Mutex<(batches: [[String]], failures: Int, isOpen: Bool)>(([], 0, true))
+  private let state = Locked<(batches: [[String]], failures: Int, isOpen: Bool)>(([], 0, true))
 
   var batches: [[String]] { state.withLock { $0.batches } }
   var texts: [String] { batches.flatMap { $0 } }

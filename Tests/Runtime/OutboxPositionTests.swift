@@ -37,22 +37,34 @@ import Testing
     #expect(!position.mustSweep(at: start), "there is nothing behind the beginning")
     position.read([1], at: start)
     #expect(position.mustSweep(at: start), "another replica may have been writing when this relay began")
-    position.swept(at: start)
+    position.swept(at: start, next: nil)
     #expect(!position.mustSweep(at: start + .milliseconds(999)))
     #expect(position.mustSweep(at: start + .seconds(1)))
-    position.swept(at: start + .seconds(1))
-    position.sweepSoon()
-    #expect(position.mustSweep(at: start + .seconds(1)))
+    position.swept(at: start + .seconds(1), next: nil)
+    position.sweep(at: start + .milliseconds(1200))
+    #expect(position.mustSweep(at: start + .milliseconds(1200)))
+    position.swept(at: start + .milliseconds(1200), next: start + .milliseconds(1200))
+    #expect(
+      position.mustSweep(at: start + .milliseconds(1200)), "what was found is looked for again when deleted")
   }
 
-  @Test func theFloorFollowsAMinuteBehind() {
+  @Test func theFloorFollowsFarBehind() {
     var position = OutboxPosition()
     position.read([100], at: start)
-    position.swept(at: start)
-    position.read([200], at: start + .seconds(59))
-    position.swept(at: start + .seconds(59))
+    position.swept(at: start, next: nil)
+    position.read([200], at: start + .seconds(299))
+    position.swept(at: start + .seconds(299), next: nil)
     #expect(position.floor == 0)
-    position.swept(at: start + .seconds(61))
+    position.swept(at: start + .seconds(301), next: nil)
     #expect(position.floor == 100, "a transaction that began before can no longer be open")
+  }
+
+  @Test func theFloorNeverPassesWhatIsNotPublished() {
+    var position = OutboxPosition()
+    position.read([100], at: start)
+    position.swept(at: start, next: nil)
+    position.swept(at: start + .seconds(301), next: start + .seconds(302))
+    position.swept(at: start + .seconds(302), next: nil)
+    #expect(position.floor == 0)
   }
 }

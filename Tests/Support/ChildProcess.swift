@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import Threads
 
 /// A server that a test started: it has a pid file under the run folder while it lives and is killed when the
 /// test process ends, by pid.
@@ -61,7 +61,7 @@ public final class ChildProcess: Sendable {
 
   deinit { stop(SIGKILL) }
 
-  private static let living = Mutex<Set<pid_t>>([])
+  private static let living = Locked<Set<pid_t>>([])
   private static let killAtExit: Void = {
     atexit { ChildProcess.living.withLock { for pid in $0 { kill(pid, SIGKILL) } } }
   }()

@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import Threads
 
 /// A Kafka broker for tests: the one at `$MARTLET_KAFKA_BOOTSTRAP`, or a private node of the distribution in
 /// `$KAFKA_HOME`, or the development broker `devkafka` of this build.
@@ -14,7 +14,7 @@ public final class KafkaServer: Sendable {
   /// `host:port`.
   public let bootstrapServers: String
   private let start: (@Sendable () throws -> ChildProcess)?
-  private let process: Mutex<ChildProcess?>
+  private let process: Locked<ChildProcess?>
 
   private static let environment = ProcessInfo.processInfo.environment
   private static let starting = Task<KafkaServer, any Error>.detached { try await KafkaServer() }
@@ -27,20 +27,20 @@ public final class KafkaServer: Sendable {
     if let given = Self.environment["MARTLET_KAFKA_BOOTSTRAP"] {
       bootstrapServers = given
       start = nil
-      process = Mutex(nil)
+      process = Locked(nil)
       return
     }
     if let home = Self.environment["KAFKA_HOME"] {
       let (port, start) = try Self.node(home)
       bootstrapServers = "127.0.0.1:\(port)"
       self.start = start
-      process = Mutex(try start())
+      process = Locked(try start())
       try await answer()
     } else {
       let (address, child) = try await Self.development()
       bootstrapServers = address
       start = nil
-      process = Mutex(child)
+      process = Locked(child)
     }
   }
 

@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import Threads
 
 /// A real private Mosquitto for tests, on a loopback port of its own.
 public final class MosquittoServer: Sendable {
@@ -27,13 +27,13 @@ public final class MosquittoServer: Sendable {
   /// Its port, the same after a restart.
   public let port: Int
   private let folder: URL
-  private let process: Mutex<ChildProcess?>
+  private let process: Locked<ChildProcess?>
 
   /// Starts one and waits until it answers.
   public init(_ options: Options = Options()) async throws {
     folder = try RunFolder.make("mosquitto")
     port = try freePort()
-    process = Mutex(nil)
+    process = Locked(nil)
     try writeConfiguration(options)
     try await restart()
   }

@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import Threads
 
 /// A real PostgreSQL of a test's own: data folder, socket and port are private, fsync is on.
 ///
@@ -11,7 +11,7 @@ public final class PostgresServer: Sendable {
   /// Its superuser's password, for servers started with one; the role is `martlet`.
   public let password: String
   private let folder: URL
-  private let postmaster = Mutex<ChildProcess?>(nil)
+  private let postmaster = Locked<ChildProcess?>(nil)
 
   /// Makes a cluster and starts it; every login needs the password.
   public init(settings: [String: String] = [:]) async throws {
@@ -152,7 +152,7 @@ public final class PostgresServer: Sendable {
   }
 
   /// The data folders, removed when the process ends.
-  private static let folders = Mutex<[URL]>([])
+  private static let folders = Locked<[URL]>([])
   private static let removal: Void = {
     atexit { for folder in PostgresServer.folders.withLock({ $0 }) { PostgresServer.remove(folder) } }
   }()

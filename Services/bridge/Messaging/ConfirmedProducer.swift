@@ -40,15 +40,12 @@ struct ConfirmedProducer: Sendable {
   /// hold everything else: it is larger than the topic's `max.message.bytes`, against what `martlet topics` sets.
   private func isLost(_ message: KafkaProducerMessage, _ delivery: KafkaDelivery) -> Bool {
     guard let error = delivery.error else { return false }
-    guard error.code == Self.tooLarge else { return true }
+    guard error.isOfTheMessage else { return true }
     logger.error(
       "given up: the topic takes no record of this size",
       ["topic": message.topic, "bytes": "\(message.value?.count ?? 0)"])
     return false
   }
-
-  /// MSG_SIZE_TOO_LARGE of the Kafka protocol.
-  private static let tooLarge: Int32 = 10
 }
 
 /// Ids for CloudEvents: unique within the source, and cheap, since each command's life takes three.

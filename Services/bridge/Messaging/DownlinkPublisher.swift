@@ -16,6 +16,7 @@ final class DownlinkPublisher: Sendable {
 
   /// What the library cannot write is tried so often before it counts as refused.
   private static let triesOfFailing = 3
+  private static let firstBackoff: Duration = .milliseconds(50)
 
   init(session: DownlinkSession, metrics: BridgeMetrics, logger: Logger) {
     self.session = session
@@ -35,13 +36,16 @@ final class DownlinkPublisher: Sendable {
   func publish(_ records: [DownlinkRecord], isOurs: (DownlinkRecord) -> Bool) async -> [Event]? {
     var round = Round(records: records)
     var tries = 0
-    var backoff: Duration = .milliseconds(50)
+    var backoff = Self.firstBackoff
     while true {
-      tries += 1
+      // Only what the library refuses while the broker is there is its last word.
+      if session.isConnected { tries += 1 }
       await attempt(&round, mayFail: tries < Self.triesOfFailing || !session.isConnected)
       if round.open.isEmpty { break }
       if isStopping.load(ordering: .relaxed) { return nil }
-      if tries == 1 { logger.warning("the broker has not answered", ["publications": "\(round.open.count)"]) }
+      if backoff == Self.firstBackoff {
+        logger.warning("the broker has not answered", ["publications": "\(round.open.count)"])
+      }
       await session.waitForConnection(atMost: backoff)
       backoff = min(backoff * 2, .seconds(2))
       round.open.removeAll { !isOurs(records[$0]) }

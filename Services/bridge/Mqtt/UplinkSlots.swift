@@ -15,7 +15,7 @@ actor UplinkSlots: Service {
   private let look = Wakeup()
   private var replica: SlotPlan.Replica
   private var home: MQTTUplinkSession?
-  private var draining: [Int: Task<Void, Never>] = [:]
+  private var draining: [Int: (task: Task<Void, Never>, session: MQTTUplinkSession?)] = [:]
   private nonisolated let isUp = Atomic(false)
 
   /// How often the leases are renewed.
@@ -76,7 +76,7 @@ actor UplinkSlots: Service {
     logger.warning("another process has this client id now", ["slot": "\(number)"])
     replica.hasLost = true
     replica.adopted.remove(number)
-    draining.removeValue(forKey: number)?.cancel()
+    await stopDraining(number)
     guard replica.home == number else { return }
     replica.home = nil
     await home?.stop(timeout: .seconds(2))
@@ -85,16 +85,24 @@ actor UplinkSlots: Service {
     look.signal()
   }
 
+  /// Cuts the session off at once and leaves it at the broker: it is another's now.
+  private func stopDraining(_ number: Int) async {
+    guard let (task, session) = draining.removeValue(forKey: number) else { return }
+    task.cancel()
+    await session?.stop(timeout: .zero)
+  }
+
   private func adopt(_ number: Int) {
     logger.notice("taking over what a replica left behind", ["slot": "\(number)"])
     replica.adopted.insert(number)
-    draining[number] = Task { await self.drain(number) }
+    draining[number] = (Task { await self.drain(number) }, nil)
   }
 
   /// Handles what waits in the slot's session and ends it, however often that takes.
   private func drain(_ number: Int) async {
     while !Task.isCancelled {
       let session = session(number) { _ in }
+      draining[number]?.session = session
       session.start()
       if await session.leave(timeout: .seconds(30)) {
         do {
@@ -114,7 +122,7 @@ actor UplinkSlots: Service {
   /// Leaves in order. If another replica stays, the session is drained and ended; if not, the broker keeps it, and
   /// with it what devices send until the next one comes.
   private func depart() async {
-    for task in draining.values { task.cancel() }
+    for number in draining.keys { await stopDraining(number) }
     guard let home, let number = replica.home else { return }
     let holder = replica.holder
     let slots = slots

@@ -61,7 +61,7 @@ extension CommandStore {
       ), opened AS (
         INSERT INTO open_command (id, seq, device_id, look_at, dispatched)
         SELECT t.id, m.seq, t.device_id,
-          CASE WHEN t.goes THEN t.deadline ELSE LEAST(t.deadline, now() + interval '5 s') END, t.goes
+          CASE WHEN t.goes THEN t.deadline ELSE LEAST(t.deadline, now() + interval '1 s') END, t.goes
         FROM turn t JOIN made m USING (id)
       ), told AS (
         INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent)

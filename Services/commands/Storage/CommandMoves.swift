@@ -20,18 +20,25 @@ extension CommandStore {
     status, sent_at, acknowledged_at, deadline, attempts, rev, late_outcome
     """
 
-  /// The commands of these ids as they are now.
+  // One order of locks for all that move commands, or two of them wait for each other in a circle: first the rows of
+  // `command`, by id, then those of `open_command`.
+
+  /// The commands of these ids as they are now, locked: nobody moves them before this transaction has ended.
   static func moving(_ ids: [UUID]) -> PostgresQuery {
-    "SELECT \(unescaped: movingColumns) FROM command WHERE id = ANY(\(ids)::uuid[])"
+    "SELECT \(unescaped: movingColumns) FROM command WHERE id = ANY(\(ids)::uuid[]) ORDER BY id FOR UPDATE"
   }
 
   /// What the bridge was given for these devices (for all, if nil) and is not answered waits for its turn again:
   /// the device or the broker has come back and may have lost it.
   static func requeue(_ deviceIds: [String]?) -> PostgresQuery {
     """
-    UPDATE open_command o SET dispatched = false, look_at = now() FROM command c
-    WHERE c.id = o.id AND o.dispatched AND c.status IN ('PENDING', 'SENT')
-      AND (\(deviceIds)::text[] IS NULL OR o.device_id = ANY(\(deviceIds)::text[]))
+    WITH unanswered AS MATERIALIZED (
+      SELECT c.id FROM open_command o JOIN command c USING (id)
+      WHERE o.dispatched AND c.status IN ('PENDING', 'SENT')
+        AND (\(deviceIds)::text[] IS NULL OR o.device_id = ANY(\(deviceIds)::text[]))
+      ORDER BY c.id FOR UPDATE OF c
+    )
+    UPDATE open_command o SET dispatched = false, look_at = now() FROM unanswered u WHERE u.id = o.id
     """
   }
 
@@ -40,14 +47,13 @@ extension CommandStore {
     "SELECT DISTINCT device_id FROM open_command WHERE NOT dispatched AND device_id = ANY(\(deviceIds)::text[])"
   }
 
-  /// What the sweeper has to look at now; locked, so that every replica takes others.
+  /// What the sweeper has to look at now, locked: every replica takes others, and none that is being moved.
   static func due(at now: Date, limit: Int) -> PostgresQuery {
     """
     WITH due AS MATERIALIZED (
       SELECT id, dispatched FROM open_command WHERE look_at <= \(now) ORDER BY look_at LIMIT \(Int64(limit))
-      FOR UPDATE SKIP LOCKED
     )
-    SELECT \(unescaped: movingColumns), dispatched FROM command JOIN due USING (id)
+    SELECT \(unescaped: movingColumns), dispatched FROM command c JOIN due USING (id) FOR UPDATE OF c SKIP LOCKED
     """
   }
 
@@ -174,6 +180,9 @@ extension CommandStore {
 
   /// Gives the oldest waiting commands of these devices their turn, as many as the window has room for, and returns
   /// them. The commands of one device are taken in their order.
+  ///
+  /// Only while the device is its organisation's: one that was deleted there and made anew by another gets nothing of
+  /// the first.
   static func takeTurns(_ deviceIds: [String]) -> PostgresQuery {
     """
     WITH at_broker AS (
@@ -183,12 +192,15 @@ extension CommandStore {
     ), ranked AS (
       SELECT id, device_id, row_number() OVER (PARTITION BY device_id ORDER BY seq) AS place FROM open_command
       WHERE NOT dispatched AND device_id = ANY(\(deviceIds)::text[])
+    ), picked AS MATERIALIZED (
+      SELECT c.id, c.deadline FROM ranked r LEFT JOIN at_broker b USING (device_id) JOIN command c ON c.id = r.id
+      WHERE c.deadline IS NOT NULL AND r.place + COALESCE(b.number, 0) <= \(Int64(window))
+        AND EXISTS (
+          SELECT FROM directory_device d WHERE d.device_id = c.device_id AND d.organisation_id = c.organisation_id)
+      ORDER BY c.id FOR UPDATE OF c
     ), taken AS (
-      UPDATE open_command o SET dispatched = true, look_at = c.deadline
-      FROM ranked r LEFT JOIN at_broker b USING (device_id), command c
-      WHERE o.id = r.id AND c.id = r.id AND NOT o.dispatched AND c.deadline IS NOT NULL
-        AND r.place + COALESCE(b.number, 0) <= \(Int64(window))
-      RETURNING o.id
+      UPDATE open_command o SET dispatched = true, look_at = p.deadline FROM picked p
+      WHERE o.id = p.id AND NOT o.dispatched RETURNING o.id
     )
     SELECT \(unescaped: movingColumns), params FROM command WHERE id IN (SELECT id FROM taken) ORDER BY seq
     """

@@ -130,6 +130,12 @@ public struct DeviceConfiguration: Sendable, Equatable {
   /// The device said this of a slot. What is not in its document is none of our business, and a repeat is no news.
   public mutating func reported(_ path: String, _ report: Report) -> [Effect] {
     guard var slot = slots[path], slot.report?.slot != report.slot else { return [] }
+    // A redelivered beginning may come after the end of the same; a device that begins anew ends anew.
+    if report.slot.status == .inProgress, let known = slot.report?.slot, known.status != .inProgress,
+      known.version == report.slot.version, known.sha256 == report.slot.sha256
+    {
+      return []
+    }
     slot.report = report
     slots[path] = slot
     return [happened(.reported(path: path, slot, state(of: slot)), at: report.at)]

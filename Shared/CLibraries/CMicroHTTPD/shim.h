@@ -2,7 +2,6 @@
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 
 // Where the library's log lines go, one by one, formatted: a va_list is nothing for Swift.
 struct martlet_mhd_logger {
@@ -41,12 +40,4 @@ static inline int martlet_mhd_epoll(struct MHD_Daemon *daemon) {
 static inline unsigned int martlet_mhd_connections(struct MHD_Daemon *daemon) {
   const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
   return info == NULL ? 0 : info->num_connections;
-}
-
-// A bell for the thread that turns the daemon; whether Glibc's module has eventfd depends on the build mode.
-static inline int martlet_mhd_bell(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
-static inline void martlet_mhd_ring(int bell) { eventfd_write(bell, 1); }
-static inline void martlet_mhd_silence(int bell) {
-  eventfd_t rings;
-  eventfd_read(bell, &rings);
 }

@@ -7,9 +7,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,13 +19,12 @@ static inline int martlet_epoll_set(int epoll, int operation, int fd, uint32_t f
 }
 static inline uint64_t martlet_epoll_token(const struct epoll_event *event) { return event->data.u64; }
 
-// ioctl, fcntl and prctl are variadic, which Swift cannot call.
+// ioctl and fcntl are variadic, which Swift cannot call.
 static inline int martlet_bytes_waiting(int fd) {
   int count = 0;
   return ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
 }
 static inline void martlet_close_on_exec(int fd) { fcntl(fd, F_SETFD, FD_CLOEXEC); }
-static inline void martlet_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 static inline void martlet_cork(int fd, int on) {
   setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
 }

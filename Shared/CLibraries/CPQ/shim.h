@@ -3,8 +3,6 @@
 #include <postgres_ext.h>
 // Not in the Glibc module; libpq's sockets are waited for with them.
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
 // Character constants with casts do not import into Swift as they are.
 enum {
   CPQ_DIAG_SQLSTATE = PG_DIAG_SQLSTATE,
@@ -13,5 +11,3 @@ enum {
   CPQ_DIAG_TABLE_NAME = PG_DIAG_TABLE_NAME,
   CPQ_DIAG_COLUMN_NAME = PG_DIAG_COLUMN_NAME,
 };
-// prctl is variadic.
-static inline void cpq_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

@@ -1,4 +1,4 @@
-import Synchronization
+import Threads
 
 /// A request as it is handed to the loop.
 struct ClientRequest: Sendable {
@@ -26,7 +26,7 @@ final class Transfer: Sendable {
   }
 
   let request: ClientRequest
-  private let state = Mutex(State.new)
+  private let state = Locked(State.new)
 
   init(_ request: ClientRequest) { self.request = request }
 

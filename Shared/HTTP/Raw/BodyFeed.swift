@@ -1,4 +1,4 @@
-import Synchronization
+import Threads
 
 /// Between a producer, which may run on any thread, and libmicrohttpd's thread, which sends.
 ///
@@ -25,7 +25,7 @@ final class BodyFeed: Sendable {
   private static let lowWater = 16 << 10
 
   private let stream: HTTPStream
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   init(_ stream: HTTPStream) { self.stream = stream }
 

@@ -1,7 +1,7 @@
 import CCurl
 import Glibc
 import Observability
-import Synchronization
+import Threads
 
 /// The client's thread as seen by others: they put transfers into its inbox and wake it.
 final class CurlLoop: Sendable {
@@ -19,12 +19,11 @@ final class CurlLoop: Sendable {
     var waitingForEnd: [CheckedContinuation<Void, Never>] = []
   }
 
-  private let state = Mutex(State())
-  private let bell: Int32
+  private let state = Locked(State())
+  private let bell = Bell()
 
   init(_ configuration: HTTPClientConfiguration, _ logger: Logger) {
-    bell = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
-    let started = OwnThread.start { [self] in
+    let started = OwnThread.start("curl") { [self] in
       if let runner = CurlRunner(configuration, bell: bell) {
         runner.run(takeInbox: takeInbox)
       } else {
@@ -34,8 +33,6 @@ final class CurlLoop: Sendable {
     }
     if !started { end() }
   }
-
-  deinit { close(bell) }
 
   func submit(_ transfer: Transfer) {
     let accepted = change { state in
@@ -72,7 +69,7 @@ final class CurlLoop: Sendable {
       let result = body(&state)
       return (result, !hadWork && state.inbox.hasWork)
     }
-    if rings { eventfd_write(bell, 1) }
+    if rings { bell.ring() }
     return result
   }
 

@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import Threads
 
 /// libcurl's multi handle with an epoll of our own; lives and dies on the client's thread.
 ///
@@ -8,7 +9,7 @@ import Glibc
 final class CurlRunner {
   private let multi: UnsafeMutableRawPointer
   private let epoll: Int32
-  private let bell: Int32
+  private let bell: Bell
   private let configuration: HTTPClientConfiguration
   private var active: [UnsafeMutableRawPointer: CurlTransfer] = [:]
   private var handles: [ObjectIdentifier: UnsafeMutableRawPointer] = [:]
@@ -19,13 +20,13 @@ final class CurlRunner {
 
   private static let isReady = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
 
-  init?(_ configuration: HTTPClientConfiguration, bell: Int32) {
+  init?(_ configuration: HTTPClientConfiguration, bell: Bell) {
     guard Self.isReady, let multi = curl_multi_init() else { return nil }
     self.multi = multi
     self.bell = bell
     self.configuration = configuration
     epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
-    watch(bell, EPOLL_CTL_ADD, EPOLLIN.rawValue)
+    watch(bell.descriptor, EPOLL_CTL_ADD, EPOLLIN.rawValue)
     // The limit is kept here: transfers that libcurl 7.88 itself makes wait for a free connection
     // (CURLMOPT_MAX_HOST_CONNECTIONS) were seen to wait for ever with every connection idle.
     _ = martlet_curl_multi_set_long(
@@ -67,9 +68,8 @@ final class CurlRunner {
   }
 
   private func handle(_ event: epoll_event) {
-    guard event.data.fd != bell else {
-      var count: eventfd_t = 0
-      eventfd_read(bell, &count)
+    guard event.data.fd != bell.descriptor else {
+      bell.silence()
       return
     }
     var what: Int32 = 0

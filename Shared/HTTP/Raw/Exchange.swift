@@ -1,5 +1,5 @@
 import CMicroHTTPD
-import Synchronization
+import Threads
 
 /// One request and its answer, from the first line to the last byte.
 ///
@@ -30,7 +30,7 @@ final class Exchange: Sendable {
   private let core: ServerCore
   var bell: Bell { core.bell }
   private let target: String
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   init(core: ServerCore, target: UnsafePointer<CChar>?) {
     self.core = core

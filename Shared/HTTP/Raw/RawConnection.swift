@@ -1,5 +1,6 @@
 import CMicroHTTPD
 import Glibc
+import Threads
 
 /// A client's connection, owned by libmicrohttpd.
 ///

@@ -2,6 +2,7 @@ import CMicroHTTPD
 import Dispatch
 import Glibc
 import Synchronization
+import Threads
 
 /// Owns a running daemon of libmicrohttpd and the thread that turns it, which calls back into a `ServerCore`.
 ///
@@ -36,7 +37,7 @@ final class RawDaemon: @unchecked Sendable {
       return nil
     }
     self.pointer = pointer
-    guard OwnThread.start({ [self] in turn() }) else {
+    guard OwnThread.start("http", { [self] in turn() }) else {
       ended.signal()
       stop()
       return nil

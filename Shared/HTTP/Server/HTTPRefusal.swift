@@ -7,7 +7,7 @@ public enum HTTPRefusal: Sendable, Equatable, CaseIterable {
   /// Both `Content-Length` and `Transfer-Encoding`, or one of them twice: two readers could see two different
   /// requests in these bytes (request smuggling): 400.
   case lengthAndTransferEncoding
-  /// A transfer encoding other than `chunked`: 501.
+  /// A transfer encoding other than `chunked`: 400, since it is no fault of the server (RFC 9112 suggests 501).
   case unsupportedTransferEncoding
   /// A field name with characters that may not stand there, or no `Host` or more than one: 400.
   case malformedHeader
@@ -23,8 +23,7 @@ public enum HTTPRefusal: Sendable, Equatable, CaseIterable {
     switch self {
     case .bodyTooLarge: 413
     case .headersTooLarge: 431
-    case .lengthAndTransferEncoding, .malformedHeader, .malformedTarget: 400
-    case .unsupportedTransferEncoding: 501
+    case .lengthAndTransferEncoding, .malformedHeader, .malformedTarget, .unsupportedTransferEncoding: 400
     case .tooManyRequests, .shuttingDown: 503
     }
   }

@@ -1,5 +1,5 @@
 import Observability
-import Synchronization
+import Threads
 
 /// An HTTP/1.1 server: libmicrohttpd's one thread reads and writes, handlers run as tasks.
 ///
@@ -14,7 +14,7 @@ public final class HTTPServer: Sendable {
   }
 
   private let core: ServerCore
-  private let state = Mutex(State.new)
+  private let state = Locked(State.new)
 
   /// - Parameters:
   ///   - configuration: where it listens and its limits.
@@ -79,7 +79,7 @@ public final class HTTPServer: Sendable {
         core.logger.warning("requests were not done when the drain time was over", ["count": "\(refused)"])
         await Self.wait(atMost: .seconds(1)) { core.inFlight == 0 }
       }
-      await OwnThread.run { daemon.stop() }
+      await OwnThread.run("http-stop") { daemon.stop() }
       socket.release()
     }.value
   }

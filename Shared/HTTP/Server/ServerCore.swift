@@ -1,5 +1,5 @@
 import Observability
-import Synchronization
+import Threads
 
 /// What all exchanges of one server share: the handler, the limits, and who is in flight.
 final class ServerCore: Sendable {
@@ -19,7 +19,7 @@ final class ServerCore: Sendable {
   let bell = Bell()
   let handler: Handler
   let refuser: Refuser
-  private let flights = Mutex(Flights())
+  private let flights = Locked(Flights())
 
   init(
     configuration: HTTPServerConfiguration, logger: Logger, handler: @escaping Handler,

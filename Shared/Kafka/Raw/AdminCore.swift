@@ -1,5 +1,5 @@
 import Observability
-import Synchronization
+import Threads
 
 /// An admin client's thread and the jobs that wait for it.
 final class AdminCore: Sendable {
@@ -16,16 +16,16 @@ final class AdminCore: Sendable {
 
   /// Open when the handle is freed.
   let ended = Gate()
-  private let state: Mutex<State>
+  private let state: Locked<State>
   private let signal = Signal()
 
   init(_ configuration: KafkaConfiguration, _ logger: Logger) throws {
-    state = Mutex(State(handle: try AdminHandle(configuration, logger)))
+    state = Locked(State(handle: try AdminHandle(configuration, logger)))
   }
 
   /// Starts the thread, which keeps the core alive until `stop`.
   func start() throws {
-    try startThread {
+    try startThread("kafka-admin") {
       while self.step() {}
       self.ended.open()
     }

@@ -1,5 +1,5 @@
 import Observability
-import Synchronization
+import Threads
 
 /// What a consumer's callers and its thread share: callers leave what they want, and wake the thread.
 final class ConsumerCore: Sendable {
@@ -46,20 +46,20 @@ final class ConsumerCore: Sendable {
 
   /// Open when the handle is freed.
   let ended = Gate()
-  let state: Mutex<State>
+  let state: Locked<State>
   let startOffsets: StartOffsets
   let logger: Logger
   let signal = Signal()
 
   init(_ handle: ConsumerHandle, _ startOffsets: @escaping StartOffsets, _ logger: Logger) {
-    state = Mutex(State(handle: handle))
+    state = Locked(State(handle: handle))
     self.startOffsets = startOffsets
     self.logger = logger
   }
 
   /// Starts the thread, which keeps the core alive until `close`.
   func start() throws {
-    try startThread {
+    try startThread("kafka-consumer") {
       ConsumerThread(self)?.run()
       self.ended.open()
     }
@@ -123,6 +123,8 @@ final class ConsumerCore: Sendable {
 
   func answer(_ question: Int, _ result: Result<[KafkaPartition: Int64], any Error>) {
     state.withLock { state in
+      // A question that was given up must not hide the answer to the one after it.
+      if let answer = state.answer, answer.question > question { return }
       state.answer = (question, result)
       wake(&state)
     }

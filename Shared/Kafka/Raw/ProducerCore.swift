@@ -1,6 +1,6 @@
 import CRdKafka
 import Observability
-import Synchronization
+import Threads
 
 /// A producer's handle, its queue of what librdkafka had no room for, and the one thread that serves delivery
 /// reports and makes the handle anew after a fatal error.
@@ -24,26 +24,26 @@ final class ProducerCore: Sendable {
 
   /// Open when the handle is freed.
   let ended = Gate()
-  private let state: Mutex<State>
+  private let state: Locked<State>
   private let configuration: KafkaConfiguration
   private let logger: Logger
 
   init(_ configuration: KafkaConfiguration, _ logger: Logger) throws {
     self.configuration = configuration
     self.logger = logger
-    state = Mutex(State(handle: try ProducerHandle(configuration, logger)))
+    state = Locked(State(handle: try ProducerHandle(configuration, logger)))
   }
 
   /// Starts the thread, which keeps the core alive until `stop`.
   func start() throws {
-    try startThread { self.run() }
+    try startThread("kafka-producer") { self.run() }
   }
 
   func send(_ messages: [KafkaProducerMessage]) async throws -> [KafkaDelivery] {
     let batch = DeliveryBatch(messages) { batch in
       self.state.withLock { $0.outstanding.removeValue(forKey: ObjectIdentifier(batch)) }?.1.resume()
     }
-    let isRefused = Mutex(false)
+    let isRefused = Locked(false)
     await withCheckedContinuation { continuation in
       let isTaken = state.withLock { state in
         guard state.end == nil else { return false }

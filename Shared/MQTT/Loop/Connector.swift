@@ -1,4 +1,4 @@
-import Synchronization
+import Threads
 
 /// A thread for what connecting may block in: name servers, certificate files, and TLS handshakes with several
 /// addresses. It is started when first needed; loopback addresses without TLS never need it.
@@ -9,7 +9,7 @@ final class Connector: Sendable {
     var hasStopped = false
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// Runs `work` on the thread, after what was given before.
   func submit(_ work: @escaping @Sendable () -> Void) {
@@ -20,7 +20,7 @@ final class Connector: Sendable {
       return !state.isRunning
     }
     guard mustStart else { return }
-    guard let thread = Thread(name: "mqtt-connect", { [self] in run() }) else {
+    guard let thread = OwnThread("mqtt-connect", { [self] in run() }) else {
       // No thread to be had: the work is dropped and the session's own connect timeout tries again.
       return state.withLock { state in
         state.work.removeAll()

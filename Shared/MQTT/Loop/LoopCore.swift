@@ -1,5 +1,5 @@
 import Observability
-import Synchronization
+import Threads
 
 /// The loop behind `MQTTEventLoop`: one thread, one epoll, any number of sessions.
 ///
@@ -25,7 +25,7 @@ final class LoopCore: @unchecked Sendable {
   let logger: Logger
   let connector = Connector()
   private let poller = Poller()
-  private let shared = Mutex(Shared())
+  private let shared = Locked(Shared())
   private var slots: [Slot] = []
   private var freeSlots: [Int] = []
   private var timers = TimerHeap()
@@ -44,13 +44,13 @@ final class LoopCore: @unchecked Sendable {
       defer { shared.isAwake = true }
       return (true, !shared.isAwake)
     }
-    if mustWake { poller.wakeUp.signal() }
+    if mustWake { poller.wakeUp.ring() }
     return taken
   }
 
   func stop() {
     shared.withLock { $0.isStopping = true }
-    poller.wakeUp.signal()
+    poller.wakeUp.ring()
   }
 
   // MARK: The loop's thread
@@ -83,7 +83,7 @@ final class LoopCore: @unchecked Sendable {
   }
 
   private func handle(_ token: UInt64, _ readiness: Readiness) {
-    if token == Poller.wakeToken { return poller.wakeUp.clear() }
+    if token == Poller.wakeToken { return poller.wakeUp.silence() }
     if let session = session(of: token) { return session.socketReady(readiness) }
     hasStaleSocket = true
   }

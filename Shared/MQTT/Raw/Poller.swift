@@ -1,5 +1,6 @@
 import CMosquitto
 import Glibc
+import Threads
 
 /// What a descriptor is ready for.
 struct Readiness: OptionSet, Sendable {
@@ -14,7 +15,7 @@ final class Poller: Sendable {
   private static let capacity = 256
   static let wakeToken = UInt64.max
 
-  let wakeUp = WakeUp()
+  let wakeUp = Bell()
   // Everything but `wakeUp` is used by the loop's thread only: it alone calls the methods below.
   private nonisolated(unsafe) var epoll: Int32
   private nonisolated(unsafe) let events: UnsafeMutablePointer<epoll_event>
@@ -78,7 +79,7 @@ final class Poller: Sendable {
 ///
 /// - Returns: what the socket is ready for, and whether the wake-up was signalled (it is cleared then).
 func pollOne(
-  _ descriptor: Int32, _ interest: Readiness, wakeUp: WakeUp, nanoseconds: UInt64
+  _ descriptor: Int32, _ interest: Readiness, wakeUp: Bell, nanoseconds: UInt64
 ) -> (Readiness, woken: Bool) {
   // poll's numbers are epoll's.
   var flags = Int32(EPOLLRDHUP.rawValue)
@@ -92,6 +93,6 @@ func pollOne(
   let timeout = Int32(min((nanoseconds + 999_999) / 1_000_000, 60_000))
   guard poll(&entries, 2, timeout) > 0 else { return ([], false) }
   let woken = entries[0].revents != 0
-  if woken { wakeUp.clear() }
+  if woken { wakeUp.silence() }
   return (Readiness(rawValue: UInt32(UInt16(bitPattern: entries[1].revents))), woken)
 }

@@ -1,4 +1,4 @@
-import Synchronization
+import Threads
 
 /// A value that one task awaits and any thread gives, once. Given before the await, or cancelled before the await,
 /// are ordinary cases.
@@ -9,7 +9,7 @@ final class OneShot<Value: Sendable>: Sendable {
     case given(Result<Value, any Error>)
   }
 
-  private let state = Mutex<State>(.empty)
+  private let state = Locked<State>(.empty)
 
   /// Gives the value; only the first one counts.
   func give(_ result: Result<Value, any Error>) {

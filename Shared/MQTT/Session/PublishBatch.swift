@@ -1,11 +1,11 @@
-import Synchronization
+import Threads
 
 /// Messages that one task publishes together, with one continuation for all their acknowledgements.
 final class PublishBatch: Sendable {
   typealias Outcome = Result<MQTTPublishResult, MQTTError>
 
   let messages: [MQTTMessage]
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   private struct State {
     var outcomes: [Outcome?]
@@ -22,7 +22,7 @@ final class PublishBatch: Sendable {
 
   init(_ messages: [MQTTMessage]) {
     self.messages = messages
-    state = Mutex(State(outcomes: Array(repeating: nil, count: messages.count), missing: messages.count))
+    state = Locked(State(outcomes: Array(repeating: nil, count: messages.count), missing: messages.count))
   }
 
   /// Whether that message needs no sending: it is not valid, or the task was cancelled.

@@ -1,5 +1,6 @@
 import Observability
 import Synchronization
+import Threads
 
 /// What a session is asked to do, in order.
 enum SessionJob: Sendable {
@@ -73,7 +74,7 @@ final class SessionCore: @unchecked Sendable {
   let onMessage: @Sendable (MQTTMessage) -> Void
   let onState: @Sendable (MQTTSessionState) -> Void
   let backoff = Backoff()
-  let inbox = Mutex(Inbox())
+  let inbox = Locked(Inbox())
   let isUp = Atomic(false)
 
   // Confined to the loop's thread from here on.

@@ -1,5 +1,6 @@
 import Observability
 import Synchronization
+import Threads
 
 /// An uplink's thread.
 ///
@@ -32,10 +33,10 @@ final class UplinkCore: @unchecked Sendable {
   let handle: @Sendable ([MQTTMessage]) async throws -> Void
   let onState: @Sendable (MQTTSessionState) -> Void
   let backoff = Backoff()
-  let wakeUp = WakeUp()
+  let wakeUp = Bell()
   let isUp = Atomic(false)
-  let counters = Mutex(MQTTUplinkCounters())
-  private let shared = Mutex(Shared())
+  let counters = Locked(MQTTUplinkCounters())
+  private let shared = Locked(Shared())
 
   // Confined to the uplink's thread from here on.
   var batch: [MQTTMessage] = []
@@ -74,7 +75,7 @@ final class UplinkCore: @unchecked Sendable {
       return !shared.isStarted && shared.ending == nil
     }
     guard isFirst else { return }
-    guard let thread = Thread(name: "mqtt-uplink", { [self] in run() }) else {
+    guard let thread = OwnThread("mqtt-uplink", { [self] in run() }) else {
       logger.critical("no thread for the MQTT uplink")
       return ended()
     }
@@ -95,7 +96,7 @@ final class UplinkCore: @unchecked Sendable {
       return nil
     }
     if let answer { waiter?.give(.success(answer)) }
-    wakeUp.signal()
+    wakeUp.ring()
   }
 
   var ending: Ending? { shared.withLock { $0.ending } }

@@ -1,11 +1,11 @@
 import Observability
-import Synchronization
+import Threads
 
 /// Handing a batch over and waiting for it. All of it runs on the uplink's thread, which blocks here: nothing is
 /// read or written meanwhile, except pings.
 extension UplinkCore {
   private final class Verdict: Sendable {
-    let outcome = Mutex<Result<Void, any Error>?>(nil)
+    let outcome = Locked<Result<Void, any Error>?>(nil)
   }
 
   /// Calls `handle` until it returns.
@@ -47,7 +47,7 @@ extension UplinkCore {
         outcome = .success(())
       } catch { outcome = .failure(error) }
       verdict.outcome.withLock { $0 = outcome }
-      wakeUp.signal()
+      wakeUp.ring()
     }
     while true {
       if let outcome = verdict.outcome.withLock({ $0 }) { return outcome }
@@ -73,7 +73,7 @@ extension UplinkCore {
 
   /// Whether the broker has closed the connection.
   private func isGone(_ connection: Mosquitto) -> Bool {
-    let (ready, _) = pollOne(connection.descriptor, [], wakeUp: noWakeUp, nanoseconds: 0)
+    let (ready, _) = pollOne(connection.descriptor, [], wakeUp: noBell, nanoseconds: 0)
     return !ready.isDisjoint(with: .hangUp)
   }
 
@@ -97,4 +97,4 @@ extension UplinkCore {
 }
 
 /// Never signalled: for a look at a socket that must not swallow a wake-up.
-private let noWakeUp = WakeUp()
+private let noBell = Bell()

@@ -1,3 +1,5 @@
+import Threads
+
 /// One wait that ends exactly once, by whoever comes first.
 ///
 /// The value may come before anybody waits (a callback that fires early, a cancel before the registration) or

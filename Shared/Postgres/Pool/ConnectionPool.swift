@@ -1,5 +1,6 @@
 import Glibc
 import Observability
+import Threads
 
 /// Carries out what `PoolState` decides.
 final class ConnectionPool: Sendable {

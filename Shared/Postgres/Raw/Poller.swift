@@ -1,5 +1,6 @@
 import CPQ
 import Glibc
+import Threads
 
 /// Tells tasks when a socket is ready or a deadline has passed: one epoll and one thread for the whole process.
 ///
@@ -34,12 +35,12 @@ final class Poller: Sendable {
   }
 
   private let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
-  private let bell = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+  private let bell = Bell()
   private let state = Locked(State())
 
   private init() {
     // Number 0 is the bell's; it is level-triggered and emptied by the thread.
-    arm(bell, .reading, number: 0, oneShot: false)
+    arm(bell.descriptor, .reading, number: 0, oneShot: false)
     _ = OwnThread.start("pg-poller") { [self] in
       while true { turn() }
     }
@@ -91,7 +92,7 @@ final class Poller: Sendable {
       state.nearest = deadline
       return (state.lastNumber, true)
     }
-    if isNearer { eventfd_write(bell, 1) }
+    if isNearer { bell.ring() }
     return number
   }
 
@@ -115,8 +116,7 @@ final class Poller: Sendable {
       for index in 0..<max(0, Int(count)) {
         let number = events[index].data.u64
         if number == 0 {
-          var rings: eventfd_t = 0
-          eventfd_read(bell, &rings)
+          bell.silence()
         } else {
           finish(number, .ready)
         }

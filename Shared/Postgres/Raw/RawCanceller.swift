@@ -1,5 +1,6 @@
 import CPQ
 import Synchronization
+import Threads
 
 /// Owns one `PGcancel`.
 ///

@@ -1,4 +1,5 @@
 import Glibc
+import Threads
 
 /// Turns host names into numeric addresses, on a thread of its own: libpq would block while doing it.
 enum HostResolver {

@@ -81,6 +81,10 @@ actor Session {
     } catch let error as PostgresError where Self.isStale(error) && transaction == .none && !isInTransaction {
       // A table has changed under a prepared statement. Nothing was done, and the statements are prepared anew.
       return Array(try await run(first + queries, cancellable: true).answers.dropFirst(first.count))
+    } catch {
+      // They may not even have been sent: whoever swallows this error must not commit without them.
+      enqueued = first
+      throw error
     }
   }
 
@@ -117,18 +121,24 @@ actor Session {
     let raw = try connection()
     guard raw.leavePipelineMode(), raw.sendScript(sql) else { throw lost() }
     var failure: PostgresError?
-    try await drive(until: nil, cancellable: true) { raw in
-      while true {
-        switch raw.nextResult() {
-        case .busy: return false
-        case .endOfCommand: return true
-        case .result(let result):
-          if result.status == .failed, failure == nil { failure = result.error }
-          if result.status == .foreign { throw PostgresError(.usage, "COPY is not supported") }
+    do {
+      try await drive(until: nil, cancellable: true) { raw in
+        while true {
+          switch raw.nextResult() {
+          case .busy: return false
+          case .endOfCommand: return true
+          case .result(let result):
+            if result.status == .failed, failure == nil { failure = result.error }
+            if result.status == .foreign { throw PostgresError(.usage, "COPY is not supported") }
+          }
         }
+      } failed: {
+        failure != nil
       }
-    } failed: {
-      failure != nil
+    } catch {
+      // Not in pipeline mode, so of no use to the next.
+      close()
+      throw error
     }
     guard raw.enterPipelineMode() else { throw lost() }
     if let failure { throw failure }

@@ -1,6 +1,11 @@
 /// Looks values up and believes what it found for a short while; what was not found is asked for again at once,
 /// since it may just have been made. Callers of one key share one look-up.
 public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
+  private struct Question {
+    let start: ContinuousClock.Instant
+    let task: Task<Value?, any Error>
+  }
+
   private struct Entry {
     let value: Value
     let until: ContinuousClock.Instant
@@ -10,7 +15,7 @@ public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
   private let maximum: Int
   private let find: @Sendable (Key) async throws -> Value?
   private var entries: [Key: Entry] = [:]
-  private var asking: [Key: Task<Value?, any Error>] = [:]
+  private var asking: [Key: Question] = [:]
 
   /// - Parameters:
   ///   - time: for how long a value is believed: the most by which it can be out of date.
@@ -27,15 +32,15 @@ public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
   public func value(_ key: Key) async throws -> Value? {
     let start = ContinuousClock.now
     if let entry = entries[key], entry.until > start { return entry.value }
-    let task = asking[key] ?? Task { [find] in try await find(key) }
-    asking[key] = task
-    defer { asking[key] = nil }
-    guard let value = try await task.value else {
+    let question = asking[key] ?? Question(start: start, task: Task { [find] in try await find(key) })
+    asking[key] = question
+    defer { if asking[key]?.start == question.start { asking[key] = nil } }
+    guard let value = try await question.task.value else {
       entries[key] = nil
       return nil
     }
     if entries.count >= maximum { entries.removeAll() }
-    entries[key] = Entry(value: value, until: start + time)
+    entries[key] = Entry(value: value, until: question.start + time)
     return value
   }
 }

@@ -106,35 +106,40 @@ public final class BatchConsumer: Service {
     let messages = try await consumer.nextBatch(maximumCount: configuration.maximumBatch, wait: .seconds(1))
     guard !messages.isEmpty else { return }
     pace.began(messages.count, at: .now)
+    do { try await settle(messages) } catch is CancellationError { throw CancellationError() } catch {
+      // Whatever it was, and however much of it was applied: the tables know.
+      logger.warning("going back to what is stored", ["error": "\(error)"])
+      try await goBack(messages)
+    }
+  }
+
+  private func settle(_ messages: [KafkaMessage]) async throws {
+    do { try await attempt(messages) } catch let error as PostgresError where error.isDataFault {
+      if messages.count > 1 { logger.warning("going one by one", ["error": "\(error)"]) }
+      for message in messages { try await single(message) }
+    }
+  }
+
+  /// Waits the trouble out, then goes on from where the tables are.
+  private func goBack(_ messages: [KafkaMessage]) async throws {
+    let partitions = Array(Set(messages.map { KafkaPartition(topic: $0.topic, partition: $0.partition) }))
     var backoff: Duration = .milliseconds(50)
     while true {
+      try await Task.sleep(for: backoff)
       do {
-        try await attempt(messages)
-        break
-      } catch let error as PostgresError where error.isMissedGuard {
-        logger.notice("somebody else was there first, looking again", ["error": "\(error)"])
-        try await rewind(messages)
+        let stored = try await offsets.load(partitions, from: database)
+        positions.set(stored)
+        try await consumer.seek(stored)
         return
-      } catch let error as PostgresError where error.isDataFault && messages.count > 1 {
-        logger.warning("going one by one", ["error": "\(error)"])
-        for message in messages { try await single(message) }
-        break
-      } catch let error as PostgresError where error.isDataFault {
-        try await setAside(messages[0], error)
-        break
-      } catch is CancellationError {
-        throw CancellationError()
-      } catch {
+      } catch is CancellationError { throw CancellationError() } catch {
         logger.warning("waiting out trouble", ["error": "\(error)"])
-        try await Task.sleep(for: backoff)
-        backoff = min(backoff * 2, .seconds(2))
       }
+      backoff = min(backoff * 2, .seconds(2))
     }
   }
 
   private func attempt(_ messages: [KafkaMessage]) async throws {
     let moves = positions.moves(for: messages)
-    guard moves.count > 0 else { return }
     let rejected = try await database.withTransaction { connection in
       try await connection.enqueue([self.offsets.move(moves, of: self.configuration.topic.rawValue)])
       let result = try await self.apply(messages, connection)
@@ -181,14 +186,6 @@ public final class BatchConsumer: Service {
       logger.warning(
         "set aside on the dead-letter topic", ["reason": reason, "topic": configuration.topic.rawValue])
     }
-  }
-
-  /// Goes back to where the tables are.
-  private func rewind(_ messages: [KafkaMessage]) async throws {
-    let partitions = Set(messages.map { KafkaPartition(topic: $0.topic, partition: $0.partition) })
-    let stored = try await offsets.load(Array(partitions), from: database)
-    positions.set(stored)
-    try await consumer.seek(stored)
   }
 
   private static func deadLetter(_ message: KafkaMessage, _ reason: String) -> Event {

@@ -30,7 +30,7 @@ public struct ServiceGroup: Sendable {
 
   /// - Parameters:
   ///   - services: in dependency order: each may use those before it.
-  ///   - grace: how long each may take to end; the process is gone within 10 s of SIGTERM (SPEC, section 7).
+  ///   - grace: how long each may take to end.
   public init(
     _ services: [(name: String, service: any Service)], logger: Logger, grace: Duration = .seconds(3)
   ) {
@@ -38,6 +38,9 @@ public struct ServiceGroup: Sendable {
     self.logger = logger
     self.grace = grace
   }
+
+  /// For all of them together: the process is gone within 10 s of SIGTERM (SPEC, section 7).
+  private static let patience: Duration = .seconds(9)
 
   private enum Ending: Sendable {
     case signal(String)
@@ -75,9 +78,12 @@ public struct ServiceGroup: Sendable {
       }
       break
     }
+    let end = ContinuousClock.now + Self.patience
     for (name, task) in running.reversed() {
       task.cancel()
-      if await !Self.finishes(task, within: grace) { logger.error("\(name) did not end in time") }
+      if await !Self.finishes(task, within: min(grace, max(.zero, end - .now))) {
+        logger.error("\(name) did not end in time")
+      }
     }
     if let failure { throw failure }
   }

@@ -19,10 +19,12 @@ public enum Outbox {
     """
   }
 
-  /// A record that waits, or `nil` topic if a newer version wrote one that this one does not know.
+  /// A record that waits.
   struct Row: Sendable {
     let id: Int64
-    let event: Event
+    let key: String
+    /// Nil if a newer version wrote it, for a topic that this one does not know.
+    let event: Event?
     let createdAt: Date
   }
 

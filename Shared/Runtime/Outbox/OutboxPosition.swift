@@ -5,8 +5,8 @@
 /// second) takes over: that also finds what was in flight before this relay began.
 struct OutboxPosition {
   private static let sweepInterval: Duration = .seconds(1)
-  /// A transaction that is open for longer is ended by the server's time-outs.
-  private static let longestTransaction: Duration = .seconds(60)
+  /// None of ours is open for longer: half a dozen statements of at most 30 s, and at most 10 s idle between two.
+  private static let longestTransaction: Duration = .seconds(300)
   private static let mostMissing = 1000
 
   /// The highest id that was read.
@@ -37,8 +37,10 @@ struct OutboxPosition {
   func mustSweep(at now: ContinuousClock.Instant) -> Bool { last > 0 && nextSweep.map { $0 <= now } ?? true }
 
   /// A sweep has been read.
-  mutating func swept(at now: ContinuousClock.Instant) {
-    nextSweep = now + Self.sweepInterval
+  /// - Parameter next: nil if nothing was left; if something was, when to look again.
+  mutating func swept(at now: ContinuousClock.Instant, next: ContinuousClock.Instant?) {
+    nextSweep = next ?? now + Self.sweepInterval
+    guard next == nil else { return mark = nil }
     guard let mark else { return self.mark = (last, now) }
     if now - mark.at > Self.longestTransaction {
       floor = mark.last
@@ -46,6 +48,6 @@ struct OutboxPosition {
     }
   }
 
-  /// Something could not be published: look again at once.
-  mutating func sweepSoon() { nextSweep = nil }
+  /// Something could not be published: look again then at the latest.
+  mutating func sweep(at time: ContinuousClock.Instant) { nextSweep = min(nextSweep ?? time, time) }
 }

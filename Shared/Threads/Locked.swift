@@ -1,17 +1,17 @@
 import Glibc
 
-/// A value behind a lock.
+/// A value behind a lock: what the rooms over C libraries use, all of whose tests run under the thread sanitizer.
 ///
-/// In place of `Synchronization.Mutex`, because the thread sanitizer does not see through that one: its path
+/// In place of `Synchronization.Mutex`, because the sanitizer does not see through that one: its path
 /// under contention lies in a library that is not instrumented, so every contended access is reported as a race.
 /// It does know `pthread_mutex_t`.
 ///
 /// `@unchecked Sendable`: `value` is touched only between lock and unlock.
-final class Locked<Value: Sendable>: @unchecked Sendable {
+public final class Locked<Value: Sendable>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private var value: Value
 
-  init(_ value: Value) {
+  public init(_ value: Value) {
     self.value = value
     mutex = .allocate(capacity: 1)
     mutex.initialize(to: pthread_mutex_t())
@@ -24,7 +24,7 @@ final class Locked<Value: Sendable>: @unchecked Sendable {
   }
 
   /// Runs `body` with the lock held; short, and never resuming or calling out.
-  func withLock<R>(_ body: (inout Value) throws -> R) rethrows -> R {
+  public func withLock<R, E: Error>(_ body: (inout Value) throws(E) -> R) throws(E) -> R {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return try body(&value)

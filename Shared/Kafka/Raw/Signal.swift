@@ -1,27 +1,5 @@
 import Glibc
-
-/// Runs `body` on a new detached thread, so that what blocks in C never holds a thread of the cooperative pool.
-func startThread(_ body: @escaping @Sendable () -> Void) throws {
-  final class Box: Sendable {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-  }
-  let box = Unmanaged.passRetained(Box(body))
-  var attributes = pthread_attr_t()
-  pthread_attr_init(&attributes)
-  defer { pthread_attr_destroy(&attributes) }
-  pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-  var thread = pthread_t()
-  let run: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
-    if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body() }
-    return nil
-  }
-  let code = pthread_create(&thread, &attributes, run, box.toOpaque())
-  guard code == 0 else {
-    box.release()
-    throw KafkaError(code: code, message: "no thread could be started (\(code))", isRetryable: true)
-  }
-}
+import Threads
 
 /// Wakes one sleeping thread; a signal before the sleep ends it at once.
 ///
@@ -71,12 +49,9 @@ final class Signal: @unchecked Sendable {
   }
 }
 
-extension Duration {
-  /// Whole milliseconds, rounded up, for C: never negative, at most `limit`.
-  func milliseconds(atMost limit: Int32 = Int32.max) -> Int32 {
-    let (seconds, attoseconds) = components
-    guard seconds >= 0, attoseconds >= 0 else { return 0 }
-    guard seconds < Int64(limit) / 1000 else { return limit }
-    return min(limit, Int32(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000))
+/// Starts a thread for what blocks in librdkafka.
+func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) throws(KafkaError) {
+  guard OwnThread.start(name, body) else {
+    throw KafkaError(code: EAGAIN, message: "no thread could be started", isRetryable: true)
   }
 }
