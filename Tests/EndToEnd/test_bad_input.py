@@ -1,12 +1,15 @@
 """Bad input gets its answer, and stops nothing."""
 
 import json
+import os
+import re
 import socket
 import uuid
 from urllib.parse import urlparse
 
 import pytest
 import requests
+import yaml
 
 from suite import URL, Client, Tenant, all_succeed, ends, eventually, publish, records
 
@@ -50,6 +53,54 @@ def test_bodies_that_are_not_right(tenant):
     problem(session.put(path, timeout=10), 405)
     problem(session.get(URL + "/api/v1/nothing", timeout=10), 404)
     problem(session.get(URL + "/nothing", timeout=10), 404)
+
+
+def test_queries_that_are_not_right(tenant):
+    device = tenant.device()
+    client = tenant.admin
+    for path in [
+        "/device?networkId=00000000-0000-0000-0000-000000000000",
+        "/device?boardid=x",
+        "/device?limit=1&limit=2",
+        f"/api/v1/devices/{device}/commands?status=SUCCESS&status=FAILED",
+        f"/api/v1/devices/{device}/commands?state=SUCCESS",
+        "/commands?status=x",
+        "/api/v1/config-artefacts?slots=x",
+        "/api/v1/desired-state-bindings?target=x",
+    ]:
+        problem(client.call("GET", path), 400)
+    assert client.call("GET", "/device?metadata.colour=red&limit=5&offset=0").status_code == 200
+
+
+def test_numbers_that_grow(tenant):
+    # Five bytes of a body are 22 of a message: the body's limit does not bound it.
+    body = '{"type":"REBOOT","params":{"a":[' + ",".join(["1e20"] * 190_000) + "]}}"
+    answer = tenant.admin.session.post(
+        URL + f"/api/v1/devices/{tenant.device()}/commands",
+        data=body,
+        headers={"Content-Type": "application/json"},
+        timeout=60,
+    )
+    assert problem(answer, 422)["errors"][0]["pointer"] == "/params"
+
+
+def test_what_a_path_takes(tenant):
+    answer = tenant.admin.session.options(URL + "/device", timeout=10)
+    assert answer.status_code == 204 and {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
+
+
+@pytest.mark.parametrize("service", ["registry", "config", "commands", "bridge"])
+def test_every_described_operation_is_there(tenant, service):
+    text = requests.get(URL + f"/openapi/{service}.yaml", timeout=10).text
+    described = yaml.safe_load(text)
+    assert described["openapi"].startswith("3.1") and {"/livez", "/readyz", "/metrics"} <= set(described["paths"])
+    base = os.environ[f"MARTLET_{service.upper()}_URL"]
+    for path, operations in described["paths"].items():
+        url = base + re.sub(r"\{\w+\}", str(uuid.uuid4()), path)
+        answer = tenant.admin.session.options(url, timeout=10)
+        allowed = answer.headers["Allow"].split(", ")
+        for method in set(operations) - {"parameters"}:
+            assert method.upper() in allowed, f"{method} {path}"
 
 
 def test_roles(tenant):

@@ -24,6 +24,7 @@ struct CommandRoutes: Sendable {
   }
 
   func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    try request.allow(query: ["status", "type", "since"])
     let scope = try context.scope(request)
     var filter = try CommandPage.filter(request)
     filter.deviceId = try await service.device(request.parameter("deviceId"), in: scope).deviceId

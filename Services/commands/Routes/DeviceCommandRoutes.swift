@@ -29,6 +29,7 @@ struct DeviceCommandRoutes: Sendable {
   }
 
   func history(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    try request.allow(query: [])
     let scope = try context.scope(request)
     var filter = try CommandPage.filter(request)
     filter.deviceId = try await service.device(request.parameter("id"), in: scope).deviceId
@@ -37,6 +38,7 @@ struct DeviceCommandRoutes: Sendable {
   }
 
   func all(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    try request.allow(query: [])
     var filter = try CommandPage.filter(request)
     filter.organisation = try context.scope(request)
     return try await CommandPage.answer(service, filter, \.record)

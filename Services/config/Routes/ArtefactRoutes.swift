@@ -22,6 +22,7 @@ struct ArtefactRoutes: Sendable {
   }
 
   func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    try request.allow(query: ["slot", "profileId"])
     let filter = ArtefactStore.Filter(
       organisation: try context.scope(request), slot: request.query["slot"],
       profileId: try request.optionalID("profileId"))

@@ -21,6 +21,7 @@ struct BindingRoutes: Sendable {
   }
 
   func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    try request.allow(query: ["slot", "artefactId", "targetType", "targetId"])
     var filter = BindingStore.Filter(
       organisation: try context.scope(request), slot: request.query["slot"],
       artefactId: try request.optionalID("artefactId"))

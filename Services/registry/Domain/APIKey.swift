@@ -24,10 +24,12 @@ public struct APIKey: Sendable, Equatable {
   public init(
     creating body: inout JSONFields, organisation: UUID?, id: UUID, hash: String, at time: Date
   ) {
+    let expiresAt = body.optional("expiresAt", .time)?.wholeMilliseconds
+    if let expiresAt, expiresAt <= time { body.fail("expiresAt", "must be in the future") }
     self.init(
       id: id, organisationId: body.organisation(default: organisation),
       name: body.required("name", .string(1...200)), role: body.required("role", .word(.viewer)), hash: hash,
-      createdAt: time, expiresAt: body.optional("expiresAt", .time)?.wholeMilliseconds)
+      createdAt: time, expiresAt: expiresAt)
   }
 
   /// As the API writes it.

@@ -69,6 +69,7 @@ struct DeviceRoutes: Sendable {
 extension DeviceFilter {
   /// `boardId`, `online`, `q`, `metadata.<field>`, and for root `organisationId`.
   init(_ request: HTTPRequest, _ context: RequestContext) throws {
+    try request.allow(query: ["boardId", "online", "q", "offset"], prefixes: ["metadata."])
     self.init(
       organisation: try context.scope(request), board: try request.optionalID("boardId"),
       online: try request.bool("online"))

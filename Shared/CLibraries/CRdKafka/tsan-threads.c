@@ -1,15 +1,8 @@
 // For ThreadSanitizer only. Debian's librdkafka uses C11's threads, which ThreadSanitizer does not intercept: a thread
 // that it does not know crashes in it, and mutexes that it does not see order nothing. Preloaded, this maps them to
-// POSIX threads, which it does intercept (and which glibc's are made of):
+// POSIX threads, which it does intercept (and which glibc's are made of).
 //
-//   cc -shared -fPIC -O1 -o tsan-threads.so tsan-threads.c
-//   swift build --build-tests --sanitize=thread --scratch-path .build-tsan
-//   LD_PRELOAD=$PWD/tsan-threads.so swift test --skip-build --sanitize=thread --scratch-path .build-tsan --filter KafkaTests
-//
-// Swift 6.3.1's Synchronization.Mutex is not seen by ThreadSanitizer either (its library is not instrumented): in the
-// debug build it reports every access under one. With a Mutex over pthread_mutex_t in its place there is no report.
-//
-// No target compiles this file.
+// No target compiles this file: Tools/stack/test.sh does, for its part `races`.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>

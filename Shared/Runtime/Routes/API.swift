@@ -116,6 +116,7 @@ public struct API: Sendable {
       return try await handler(request, context)
     case .methodNotAllowed(let allowed):
       let names = allowed.map(\.rawValue).joined(separator: ", ")
+      if request.method == .options { return HTTPResponse(status: 204, headers: ["Allow": names]) }
       throw Problem(405, "This path takes \(names).", headers: [("Allow", names)])
     case .notFound: throw Problem(404, "There is no such path.")
     }

@@ -34,6 +34,24 @@ public struct RequestContext: Sendable {
 }
 
 extension HTTPRequest {
+  /// Refuses query parameters that a list does not know, and those given twice: a filter that is passed over shows
+  /// more than was asked for. `organisationId`, `limit` and `cursor` go without saying.
+  /// - Parameter prefixes: beginnings of names that a caller chooses.
+  /// - Throws: 400 that names the parameter.
+  public func allow(query names: [String], prefixes: [String] = []) throws {
+    var seen: Set<String> = []
+    for item in query.items {
+      guard seen.insert(item.name).inserted else {
+        throw Problem.badRequest("The query parameter \(item.name) is given more than once.")
+      }
+      let known = ["organisationId", "limit", "cursor"] + names
+      guard known.contains(item.name) || prefixes.contains(where: item.name.hasPrefix) else {
+        let list = (known + prefixes.map { $0 + "…" }).joined(separator: ", ")
+        throw Problem.badRequest("There is no query parameter \(item.name) here; there are \(list).")
+      }
+    }
+  }
+
   /// A query parameter that is a record id.
   /// - Throws: 400 for what is none.
   public func optionalID(_ name: String) throws -> UUID? {

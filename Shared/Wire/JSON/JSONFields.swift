@@ -13,9 +13,15 @@ public struct JSONFault: Error, Sendable, Equatable {
 }
 
 /// All that is wrong with a body.
-public struct JSONFaults: Error, Sendable, Equatable {
+public struct JSONFaults: Error, Sendable, Equatable, CustomStringConvertible {
   public let faults: [JSONFault]
   public init(_ faults: [JSONFault]) { self.faults = faults }
+
+  /// The first three, in words.
+  public var description: String {
+    faults.prefix(3).map { "\($0.pointer.isEmpty ? "the body" : $0.pointer) \($0.message)" }.joined(
+      separator: "; ")
+  }
 }
 
 /// Reads a JSON object field by field and collects every fault, so that a client sees all of them at once.
