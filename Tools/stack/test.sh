@@ -33,8 +33,23 @@ part() {
 }
 
 swift_tests() { # swift_tests NAME ARGUMENTS…
+  local status=0
   # Both of SwiftPM's runners write: <name>.xml (XCTest, empty) and <name>-swift-testing.xml.
-  swift test --xunit-output "$OUT/$1.xml" "${@:2}"
+  MARTLET_TEST_RUN=$SERVERS timeout --kill-after=10 900 swift test --xunit-output "$OUT/$1.xml" "${@:2}" || status=$?
+  ((status != 124)) || say "$1: not done within 15 minutes, ended"
+  end_servers
+  return "$status"
+}
+
+# What a test binary that crashed or was ended has left running: each of its servers has a pid file.
+end_servers() {
+  local file pid
+  for file in "$SERVERS"/*/*.pid; do
+    [[ -s $file ]] || continue
+    pid=$(<"$file")
+    ! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qE 'postgres|mosquitto|kafka|martlet' || kill -KILL "$pid" 2>/dev/null || true
+  done
+  rm -rf "${SERVERS:?}"/*
 }
 
 # One target at a time: all at once start dozens of servers on two cores, and wait for each other.
@@ -97,6 +112,8 @@ end_to_end() {
 finish_tests() {
   local status=$?
   trap - EXIT
+  end_servers
+  rmdir "$SERVERS"
   if [[ -d $TEST_RUN ]]; then
     rm -rf "$OUT/logs"
     mkdir -p "$OUT/logs"
@@ -125,6 +142,9 @@ forget_own_bootstrap
 need_space "$ROOT" 3000 "all tests"
 rm -rf "$OUT"
 mkdir -p "$OUT"
+# Not in the checkout: PostgreSQL runs as another user, who may not see into it.
+SERVERS=$(mktemp -d "${TMPDIR:-/tmp}/martlet-tests.XXXXXX")
+chmod 755 "$SERVERS"
 trap finish_tests EXIT
 trap 'exit 130' INT TERM HUP
 [[ $wanted != *" check "* ]] || part check Tools/stack/check.sh
