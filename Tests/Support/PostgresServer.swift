@@ -185,13 +185,16 @@ public final class PostgresServer: Sendable {
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = command
     process.currentDirectoryURL = URL(filePath: "/")
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
+    // A file, not a pipe: a server that is started meanwhile could hold the pipe's other end.
+    let file = try RunFolder.make("command").appending(path: "output")
+    try Data().write(to: file)
+    let handle = try FileHandle(forWritingTo: file)
+    process.standardOutput = handle
+    process.standardError = handle
     process.standardInput = FileHandle.nullDevice
     try process.run()
-    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
+    let output = try String(contentsOf: file, encoding: .utf8)
     guard process.terminationStatus == 0 else { throw TestSupportError("\(command[0]) failed: \(output)") }
     return output.trimmingCharacters(in: .whitespacesAndNewlines)
   }
