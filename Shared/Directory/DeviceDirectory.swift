@@ -26,8 +26,7 @@ public struct DeviceDirectory: KeyStore, Sendable {
   private static let consumerName = "directory"
 
   private let database: PostgresClient
-  /// Reaches the topic's end, once for all who asked before it was looked up.
-  private let progress: Batcher<Void, Void>
+  private let progress: DirectoryProgress
   private let devices: Batcher<Question, Found>
   private let boards: Believed<UUID, BoardEntity>
 
@@ -49,11 +48,7 @@ public struct DeviceDirectory: KeyStore, Sendable {
 
   init(database: PostgresClient, kafka: KafkaAdmin) {
     self.database = database
-    let progress = DirectoryProgress(database: database, kafka: kafka, consumer: Self.consumerName)
-    self.progress = Batcher(maximum: 10_000) { asked in
-      try await progress.reachEnd()
-      return asked
-    }
+    progress = DirectoryProgress(database: database, kafka: kafka, consumer: Self.consumerName)
     devices = Batcher(maximum: 500) { try await Self.find($0, in: database) }
     boards = Believed(for: .milliseconds(500), maximum: 1000) { try await Self.board($0, in: database) }
   }
@@ -64,20 +59,20 @@ public struct DeviceDirectory: KeyStore, Sendable {
     let question = Question(reference: reference, organisation: organisation)
     let found = try await devices.submit(question)
     guard case .none = found else { return found }
-    try await progress.submit(())
+    try await progress.reachEnd()
     return try await devices.submit(question)
   }
 
   /// A board, at most half a second old.
   public func board(_ id: UUID) async throws -> BoardEntity? {
     if let board = try await boards.value(id) { return board }
-    try await progress.submit(())
+    try await progress.reachEnd()
     return try await boards.value(id)
   }
 
   public func key(hash: String) async throws -> StoredKey? {
     if let key = try await storedKey(hash) { return key }
-    try await progress.submit(())
+    try await progress.reachEnd()
     return try await storedKey(hash)
   }
 
