@@ -112,8 +112,10 @@ public final class OutboxRelay: Service {
           ? Outbox.select(after: position.floor, upTo: position.last, limit: Self.batch)
           : Outbox.select(after: position.last, or: position.missing, limit: Self.batch))
       let isFull = rows.count >= Self.batch
+      // A sweep tries all keys anew; what a full one has not reached is held back as before.
+      let held = isSweep && isFull ? stuck : []
       if isSweep {
-        if !isFull { stuck = [] }
+        stuck = []
       } else {
         position.read(rows.map(\.id), at: start)
         rows.removeAll { stuck.contains($0.key) }
@@ -122,6 +124,7 @@ public final class OutboxRelay: Service {
         pace.began(rows.count, at: start)
         published += try await publish(rows, stuck: &stuck)
       }
+      stuck.formUnion(held)
       let soon = start + (stuck.isEmpty ? .zero : Self.patience)
       if isSweep {
         position.swept(at: start, next: rows.isEmpty ? nil : soon)
@@ -149,17 +152,22 @@ public final class OutboxRelay: Service {
   /// - Returns: the ids of those that Kafka has, for each key up to the first that it does not: what follows that
   ///   one is sent again behind it, in order.
   private func publish(_ rows: [Outbox.Row], stuck: inout Set<String>) async throws -> [Int64] {
-    let known = rows.compactMap { row in row.event.map { (row, $0) } }
-    for row in rows where row.event == nil {
-      stuck.insert(row.key)
-      logger.error(
-        "a record for a topic that only a newer version knows waits for that version", ["id": "\(row.id)"])
+    var ready: [(row: Outbox.Row, event: Event)] = []
+    for row in rows where !stuck.contains(row.key) {
+      if let event = row.event {
+        ready.append((row, event))
+      } else {
+        stuck.insert(row.key)
+        logger.error(
+          "a record for a topic that only a newer version knows waits for that version", ["id": "\(row.id)"])
+      }
     }
     let deliveries = try await producer.send(
-      known.map { row, event in encoder.message(event, id: "\(row.id)", time: row.createdAt) })
+      ready.map { encoder.message($0.event, id: "\($0.row.id)", time: $0.row.createdAt) })
     var done: [Int64] = []
-    done.reserveCapacity(rows.count)
-    for ((row, event), delivery) in zip(known, deliveries) where !stuck.contains(row.key) {
+    done.reserveCapacity(ready.count)
+    var failed: Set<String> = []
+    for ((row, event), delivery) in zip(ready, deliveries) where !failed.contains(row.key) {
       guard let error = delivery.error else {
         done.append(row.id)
         continue
@@ -167,10 +175,11 @@ public final class OutboxRelay: Service {
       if error.isOfTheMessage, try await setAside(event, row, error) {
         done.append(row.id)
       } else {
-        stuck.insert(row.key)
+        failed.insert(row.key)
         logger.warning("not published yet", ["id": "\(row.id)", "type": event.type, "error": "\(error)"])
       }
     }
+    stuck.formUnion(failed)
     published.increment(by: done.count)
     watch.published(done)
     return done
