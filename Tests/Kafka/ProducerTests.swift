@@ -96,6 +96,47 @@ import Testing
     #expect(error?.message.contains("secret") == false)
   }
 
+  @Test func overSeveralConnectionsEachKeyKeepsItsOrderAndItsPartition() async throws {
+    let fixture = try await Fixture()
+    let one = try fixture.producer()
+    let three = try KafkaProducer(
+      configuration: fixture.configuration(), connections: 3, logger: fixture.logger)
+    func messages(_ round: Int) -> [KafkaProducerMessage] {
+      (0..<50).map {
+        KafkaProducerMessage(topic: fixture.topic, key: "key-\($0)".bytes, value: "\(round)".bytes)
+      }
+    }
+    func partitions(_ deliveries: [KafkaDelivery]) -> [Int32] {
+      deliveries.map { if case .delivered(let partition, _) = $0 { partition } else { -1 } }
+    }
+    let expected = partitions(try await one.send(messages(0)))
+    #expect(!expected.contains(-1))
+    #expect(
+      try await partitions(three.send((1..<20).flatMap(messages))) == (1..<20).flatMap { _ in expected })
+    let consumer = try fixture.consumer()
+    var rounds: [String: [Int]] = [:]
+    for message in try await fixture.read(1000, from: consumer) {
+      let key = String(decoding: message.key ?? [], as: UTF8.self)
+      rounds[key, default: []].append(Int(String(decoding: message.value ?? [], as: UTF8.self)) ?? -1)
+    }
+    #expect(rounds.count == 50)
+    for (key, rounds) in rounds { #expect(rounds == Array(0..<20), "\(key)") }
+    await consumer.close(timeout: .seconds(5))
+    await one.shutdown(timeout: .seconds(5))
+    await three.shutdown(timeout: .seconds(5))
+  }
+
+  /// The values of Kafka's own `UtilsTest.testMurmur2`.
+  @Test func murmur2IsKafkas() {
+    let expected: [String: Int32] = [
+      "21": -973_932_308, "foobar": -790_332_482, "a-little-bit-long-string": -985_981_536,
+      "a-little-bit-longer-string": -1_486_304_829,
+      "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58_897_971,
+      "abc": 479_470_107,
+    ]
+    for (key, hash) in expected { #expect(Int32(bitPattern: Murmur2.hash(key.bytes)) == hash, "\(key)") }
+  }
+
   @Test func noSendWithoutMessages() async throws {
     let fixture = try await Fixture(create: false)
     let producer = try fixture.producer()

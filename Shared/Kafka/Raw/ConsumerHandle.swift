@@ -60,7 +60,7 @@ final class ConsumerHandle: @unchecked Sendable {
   func wake() { if let queue { rd_kafka_queue_yield(queue) } }
 
   /// The fatal error, if there is one: the handle is of no more use.
-  var fatal: KafkaError? { isFatal ? fatalError(of: raw) : nil }
+  var fatal: KafkaError? { isFatal ? raw.fatal : nil }
 
   /// What one poll gave.
   enum Polled {

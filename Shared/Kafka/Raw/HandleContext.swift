@@ -52,12 +52,3 @@ final class HandleContext: @unchecked Sendable {
     fatal.store(true, ordering: .releasing)
   }
 }
-
-/// The fatal error of a handle, if it has one.
-func fatalError(of handle: RawHandle) -> KafkaError? {
-  var reason = [CChar](repeating: 0, count: 512)
-  let code = rd_kafka_fatal_error(handle.pointer, &reason, reason.count)
-  guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
-  let text = String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-  return KafkaError(code, detail: text, isFatal: true)
-}

@@ -3,8 +3,8 @@ import Observability
 
 /// A producer's librdkafka handle with what producing one message needs.
 ///
-/// `@unchecked Sendable`: `produce` is called under the producer's lock only, `poll`, `purge` and `queued` by its
-/// one thread; librdkafka itself allows both at the same time.
+/// `@unchecked Sendable`: `produce` is called under the producer's lock only, `poll` and `purge` by its one thread;
+/// librdkafka itself allows both at the same time, and `queued` from anywhere.
 final class ProducerHandle: @unchecked Sendable {
   private let raw: RawHandle
   private let main: OpaquePointer?
@@ -57,7 +57,7 @@ final class ProducerHandle: @unchecked Sendable {
   func purge() { rd_kafka_purge(raw.pointer, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT)) }
 
   /// The fatal error, for the log.
-  var fatal: KafkaError? { fatalError(of: raw) }
+  var fatal: KafkaError? { raw.fatal }
 
   /// For tests: raises a fatal error as the broker's would.
   func raiseFatal() {

@@ -50,6 +50,17 @@ final class RawHandle: @unchecked Sendable {
   }
 }
 
+extension RawHandle {
+  /// What has made the client useless, if anything has.
+  var fatal: KafkaError? {
+    var reason = [CChar](repeating: 0, count: 512)
+    let code = rd_kafka_fatal_error(pointer, &reason, reason.count)
+    guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
+    let text = String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    return KafkaError(code, detail: text, isFatal: true)
+  }
+}
+
 extension KafkaConfiguration {
   /// Settings of every client, then the kind's, then the user's.
   func settings(_ kind: [String: String]) -> [String: String] {

@@ -1,5 +1,4 @@
 import Glibc
-import Threads
 
 /// Wakes one sleeping thread; a signal before the sleep ends it at once.
 ///
@@ -46,12 +45,5 @@ final class Signal: @unchecked Sendable {
     while !isRaised, pthread_cond_timedwait(condition, mutex, &end) == 0 {}
     isRaised = false
     pthread_mutex_unlock(mutex)
-  }
-}
-
-/// Starts a thread for what blocks in librdkafka.
-func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) throws(KafkaError) {
-  guard OwnThread.start(name, body) else {
-    throw KafkaError(code: EAGAIN, message: "no thread could be started", isRetryable: true)
   }
 }
