@@ -28,11 +28,11 @@ public final class KafkaConsumer: Sendable {
     sessionTimeout: Duration = .seconds(6), gathering: Duration = .zero, logger: Logger,
     startOffsets: @escaping @Sendable ([KafkaPartition]) async throws -> [KafkaPartition: Int64]
   ) throws {
-    let handle = try ConsumerHandle(
-      configuration, group: group, instanceId: instanceId, sessionTimeout: sessionTimeout,
-      gathering: gathering,
-      topics: topics, logger: logger)
-    core = ConsumerCore(handle, startOffsets, logger.with(["group": group]))
+    core = try ConsumerCore(startOffsets, logger.with(["group": group])) {
+      try ConsumerHandle(
+        configuration, group: group, instanceId: instanceId, sessionTimeout: sessionTimeout,
+        gathering: gathering, topics: topics, logger: logger)
+    }
     try core.start()
   }
 
@@ -44,8 +44,10 @@ public final class KafkaConsumer: Sendable {
   /// - Parameters:
   ///   - maximumCount: at most so many messages; at least 1.
   ///   - wait: how long to wait for the first message.
-  /// - Throws: `CancellationError`; a fatal `KafkaError` (another member has taken this one's `instanceId`); a
-  ///   `KafkaError` when the consumer is closed. A broker that is away is waited for, not thrown.
+  /// - Throws: `CancellationError`; a fatal `KafkaError`; a `KafkaError` when the consumer is closed. A broker that is
+  ///   away is waited for, not thrown. Another member that takes this one's `instanceId` is fatal the second time
+  ///   within a minute: the first time the member joins again, since a broker that has come back also says so to a
+  ///   member whose commit it gets from before.
   public func nextBatch(maximumCount: Int, wait: Duration) async throws -> [KafkaMessage] {
     try await core.nextBatch(max(1, maximumCount), wait)
   }

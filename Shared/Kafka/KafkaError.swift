@@ -22,6 +22,9 @@ public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
   /// cluster will ever take it.
   public var isOfTheMessage: Bool { code == 10 || code == 2 || code == 87 }
 
+  /// Another member has taken this one's `instanceId`, or the broker believes so (the protocol's 82).
+  var isFence: Bool { code == 82 }
+
   /// The message.
   public var description: String { message }
 }

@@ -158,11 +158,34 @@ private final class Member: Sendable {
     _ = try await a.nextBatch(maximumCount: 1, wait: .seconds(2))
     let b = try fixture.consumer(instance: "slot")
     _ = try await b.nextBatch(maximumCount: 1, wait: .seconds(2))
+    // Each joins again once, then one is told.
     let error = await #expect(throws: KafkaError.self) {
-      for _ in 0..<20 { _ = try await a.nextBatch(maximumCount: 1, wait: .seconds(1)) }
+      for _ in 0..<60 {
+        _ = try await a.nextBatch(maximumCount: 1, wait: .milliseconds(500))
+        _ = try await b.nextBatch(maximumCount: 1, wait: .milliseconds(500))
+      }
     }
     #expect(error?.isFatal == true)
     await a.close(timeout: .seconds(5))
     await b.close(timeout: .seconds(5))
+  }
+
+  @Test(.enabled(if: KafkaServer.isKafka, "the development broker forgets static members"))
+  func aMemberThatWasFencedOnceGoesOn() async throws {
+    let fixture = try await Fixture()
+    let producer = try fixture.producer()
+    let a = try fixture.consumer(instance: "slot")
+    _ = try await a.nextBatch(maximumCount: 1, wait: .seconds(2))
+    let b = try fixture.consumer(instance: "slot")
+    try await eventually("the second has taken the slot", within: 20) {
+      _ = try await b.nextBatch(maximumCount: 1, wait: .milliseconds(200))
+      return !b.assignment.isEmpty
+    }
+    await b.crash()
+    try await fixture.deliver(fixture.numbered(0..<100), by: producer)
+    #expect(try await fixture.read(100, from: a).map(\.number).sorted() == Array(0..<100))
+    #expect(fixture.log.lines.contains { $0.contains("joining again") })
+    await a.close(timeout: .seconds(5))
+    await producer.shutdown(timeout: .seconds(5))
   }
 }

@@ -38,7 +38,7 @@ final class ConsumerCore: Sendable {
     /// What `startOffsets` answered, with the number of the question.
     var answer: (question: Int, Result<[KafkaPartition: Int64], any Error>)?
     var place = Place.working
-    /// `nil` from the moment that the thread closes it.
+    /// `nil` from the moment that the thread closes it, and while it is being made anew.
     var handle: ConsumerHandle?
     var end: ContinuousClock.Instant?
     var isCrash = false
@@ -50,18 +50,40 @@ final class ConsumerCore: Sendable {
   let startOffsets: StartOffsets
   let logger: Logger
   let signal = Signal()
+  private let makeHandle: @Sendable () throws -> ConsumerHandle
 
-  init(_ handle: ConsumerHandle, _ startOffsets: @escaping StartOffsets, _ logger: Logger) {
-    state = Locked(State(handle: handle))
+  init(
+    _ startOffsets: @escaping StartOffsets, _ logger: Logger,
+    makeHandle: @escaping @Sendable () throws -> ConsumerHandle
+  ) throws {
+    state = Locked(State(handle: try makeHandle()))
     self.startOffsets = startOffsets
     self.logger = logger
+    self.makeHandle = makeHandle
   }
 
   /// Starts the thread, which keeps the core alive until `close`.
   func start() throws {
     try startThread("kafka-consumer") {
-      ConsumerThread(self)?.run()
+      var lastFence: ContinuousClock.Instant?
+      while let thread = ConsumerThread(self, lastFence: lastFence), thread.run() == .fenced {
+        lastFence = .now
+        self.begin()
+      }
       self.ended.open()
+    }
+  }
+
+  /// Puts a new handle in the place of a fenced one, unless it is closed meanwhile.
+  private func begin() {
+    while state.withLock({ $0.end == nil }) {
+      do {
+        let handle = try makeHandle()
+        return state.withLock { $0.handle = handle }
+      } catch {
+        logger.error("no consumer could be made", ["error": "\(error)"])
+        Signal().wait(.seconds(1))
+      }
     }
   }
 

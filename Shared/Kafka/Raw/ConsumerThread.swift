@@ -15,6 +15,8 @@ final class ConsumerThread {
   private var lastCommit = ContinuousClock.now
   private var commits = 0
   private var commitAnswer: (number: Int, code: rd_kafka_resp_err_t)?
+  private let lastFence: ContinuousClock.Instant?
+  private var isFenced = false
 
   /// A partition by its topic's number.
   private struct Slot: Hashable {
@@ -35,20 +37,36 @@ final class ConsumerThread {
   /// For lag monitors a commit every 200 ms is plenty, and one for each small batch costs the broker dearly.
   private static let commitInterval = Duration.milliseconds(200)
 
+  /// Why a run has ended.
+  enum End { case closed, fenced }
+
+  /// Two members that share a slot by mistake would take it from each other for ever.
+  private static let fencesApart: Duration = .seconds(60)
+
   /// `nil` if the core has been closed already.
-  init?(_ core: ConsumerCore) {
+  /// - Parameter lastFence: when this consumer last began anew because it was fenced.
+  init?(_ core: ConsumerCore, lastFence: ContinuousClock.Instant?) {
     guard let handle = core.state.withLock({ $0.handle }) else { return nil }
     self.core = core
     self.handle = handle
+    self.lastFence = lastFence
   }
 
-  func run() {
+  func run() -> End {
     handle.context.rebalanced = { [unowned self] code, partitions in rebalance(code, partitions) }
     handle.context.committed = { [unowned self] number, code in commitAnswer = (number, code) }
+    defer {
+      handle.context.rebalanced = nil
+      handle.context.committed = nil
+    }
     while step() {}
-    close()
-    handle.context.rebalanced = nil
-    handle.context.committed = nil
+    guard isFenced else {
+      close()
+      return .closed
+    }
+    core.state.withLock { $0.handle = nil }
+    leave(by: .now + .seconds(2))
+    return .fenced
   }
 
   private enum Turn {
@@ -72,7 +90,7 @@ final class ConsumerThread {
     case .poll(let ask, let limit): serve(ask, limit)
     case .sleep(let limit): core.signal.wait(limit)
     }
-    return true
+    return !isFenced
   }
 
   /// What to do now; says where the thread will be in the same breath, so that no wake is lost.
@@ -114,6 +132,11 @@ extension ConsumerThread {
     if buffer.isEmpty { poll(limit) }
     while !buffer.isEmpty, buffer.count < ask.maximum, poll(.zero) {}
     if let fatal = handle.fatal {
+      if fatal.isFence, lastFence.map({ .now - $0 > Self.fencesApart }) ?? true {
+        core.logger.warning("fenced: joining again", ["error": fatal.message])
+        isFenced = true
+        return
+      }
       core.take(ask.id)?.continuation.resume(throwing: fatal)
     } else if !buffer.isEmpty {
       // An ask that was cancelled meanwhile leaves the messages to the next.
@@ -286,7 +309,10 @@ extension ConsumerThread {
     for ask in asks { ask.continuation.resume(throwing: KafkaError.closed) }
     for command in commands { command.continuation.resume(throwing: KafkaError.closed) }
     // The handle's end does the rest.
-    if isCrash { return }
+    if !isCrash { leave(by: end) }
+  }
+
+  private func leave(by end: ContinuousClock.Instant) {
     // Partitions that were given and not taken yet: librdkafka's close would wait for them for ever.
     let isStarting = starting != nil
     forget()
