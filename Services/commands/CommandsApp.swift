@@ -27,7 +27,8 @@ extension CommandsService {
       service: "commands", settings: settings.common, planner: ServiceRuntime.keyLookupPlans)
     let (directory, entities) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
     let service = CommandsService(runtime: runtime, directory: directory)
-    let inbox = UplinkInbox(service: service)
+    let sweeper = DeadlineSweeper(service: service, logger: runtime.logger.labelled("deadline-sweeper"))
+    let inbox = UplinkInbox(service: service, sweeper: sweeper)
     let uplinks = try runtime.consumer(.init(name: "uplink", topic: .deviceUplink)) {
       try await inbox.apply($0, $1)
     }
@@ -47,11 +48,7 @@ extension CommandsService {
         ),
       ],
       services: [
-        ("directory", entities), ("uplink", uplinks),
-        (
-          "deadline-sweeper",
-          DeadlineSweeper(service: service, logger: runtime.logger.labelled("deadline-sweeper"))
-        ),
+        ("directory", entities), ("uplink", uplinks), ("deadline-sweeper", sweeper),
       ], api: api, openAPI: PackageResources.openapi_yaml)
   }
 }

@@ -129,19 +129,24 @@ public struct CommandsService: Sendable {
   }
 
   /// Applies what the uplink topic brought, inside the transaction that moves its offsets.
+  /// - Returns: whether the sweeper has turns to give, after the commit.
   func apply(_ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection)
-    async throws
+    async throws -> Bool
   {
-    guard !reports.isEmpty else { return }
-    let missing = try await Movement.apply(reports, on: connection)
+    guard !reports.isEmpty else { return false }
+    let (missing, turns) = try await Movement.apply(reports, on: connection)
     unknown.increment(by: missing)
+    return turns
   }
 
-  /// Looks at the open commands whose time has come.
-  /// - Returns: how many there were.
+  /// Looks at the open commands whose time has come, then gives waiting ones their turns.
+  /// - Returns: how many it looked at.
   func sweep(at now: Date, limit: Int) async throws -> Int {
-    let looked = try await store.database.withTransaction { connection in
+    let (looked, turns) = try await store.database.withTransaction { connection in
       try await Movement.sweep(at: now, limit: limit, on: connection)
+    }
+    if !turns.isEmpty {
+      try await store.database.withTransaction { try await Turns.give(to: turns.sorted(), on: $0) }
     }
     if looked > 0 { outbox.wake() }
     return looked

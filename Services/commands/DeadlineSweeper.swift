@@ -2,14 +2,23 @@ import FoundationEssentials
 import Observability
 import Runtime
 
-/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, with any number of
-/// replicas: each takes rows that no other has locked.
+/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, and gives waiting ones their
+/// turn, with any number of replicas: each takes rows that no other has locked.
 struct DeadlineSweeper: Service {
   private static let pause: Duration = .milliseconds(200)
   private static let limit = 500
 
   let service: CommandsService
   let logger: Logger
+  private let early = Wakeup()
+
+  init(service: CommandsService, logger: Logger) {
+    self.service = service
+    self.logger = logger
+  }
+
+  /// Looks at once: something may go.
+  func wake() { early.signal() }
 
   func run() async throws {
     while true {
@@ -22,7 +31,7 @@ struct DeadlineSweeper: Service {
       } catch {
         logger.warning("looking again shortly", ["error": "\(error)"])
       }
-      try await Task.sleep(for: Self.pause)
+      await early.wait(atMost: Self.pause)
     }
   }
 }

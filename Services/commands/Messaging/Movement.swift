@@ -10,19 +10,17 @@ struct Movement {
   private var records: [Event] = []
   /// Commands for which nobody listened.
   private var refused: Set<UUID> = []
-  /// Devices that may have room for their next commands.
-  private var turns: Set<String>
 
-  private init(_ commands: [MovingCommand], turns: Set<String>) {
+  private init(_ commands: [MovingCommand]) {
     self.commands = Dictionary(commands.map { ($0.head.id, $0) }, uniquingKeysWith: { first, _ in first })
-    self.turns = turns
   }
 
   /// Applies what devices and the bridge report.
-  /// - Returns: how many reports were of commands that their device never had.
+  /// - Returns: how many reports were of commands that their device never had, and whether the sweeper has turns to
+  ///   give.
   static func apply(
     _ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection
-  ) async throws -> Int {
+  ) async throws -> (missing: Int, turns: Bool) {
     var ids: Set<UUID> = []
     var heard: Set<String> = []
     var back: Set<String> = []
@@ -34,42 +32,47 @@ struct Movement {
       case .brokerConnected: brokerIsBack = true
       }
     }
-    let read = try await connection.pipeline([
-      CommandStore.moving(Array(ids)), CommandStore.waiting(Array(heard)),
-    ])
-    var movement = Movement(
-      try read[0].map { try CommandStore.moving($0) },
-      turns: Set(try read[1].map { try $0.decode(String.self) }))
+    let returned: [String]? = brokerIsBack ? nil : Array(back)
+    let requeues = brokerIsBack || !back.isEmpty
+    let read = try await connection.pipeline(
+      (requeues ? [CommandStore.lock(Array(ids), andOf: returned)] : []) + [
+        CommandStore.moving(Array(ids)), CommandStore.waiting(Array(heard)),
+      ])
+    var movement = Movement(try read[read.count - 2].map { try CommandStore.moving($0) })
     let missing = movement.fold(reports)
-    var requeues: [PostgresQuery] = []
-    if !back.isEmpty { requeues.append(CommandStore.requeue(Array(back))) }
-    if brokerIsBack { requeues.append(CommandStore.requeue(nil)) }
-    movement.turns.formUnion(back)
-    try await movement.write(and: requeues, on: connection)
-    return missing
+    let turns = try read[read.count - 1].decode(String.self) + back
+    var more: [PostgresQuery] = []
+    if requeues { more.append(CommandStore.requeue(try read[0].decode(UUID.self), of: returned)) }
+    if !turns.isEmpty { more.append(CommandStore.lookNow(turns)) }
+    try await movement.write(and: more, on: connection)
+    return (missing, !turns.isEmpty || brokerIsBack)
   }
 
   /// Looks at what is due: a deadline has passed, or a waiting command may be tried again.
-  static func sweep(at now: Date, limit: Int, on connection: PostgresConnection) async throws -> Int {
+  /// - Returns: how many there were, and the devices that may have room for their next commands.
+  static func sweep(at now: Date, limit: Int, on connection: PostgresConnection) async throws -> (
+    looked: Int, turns: Set<String>
+  ) {
     let due = try await connection.query(CommandStore.due(at: now, limit: limit)).map {
       try CommandStore.moving($0, and: Bool.self)
     }
-    guard !due.isEmpty else { return 0 }
-    var movement = Movement(due.map(\.0), turns: [])
+    guard !due.isEmpty else { return (0, []) }
+    var movement = Movement(due.map(\.0))
+    var turns: Set<String> = []
     var later: [(id: UUID, at: Date)] = []
     for (command, dispatched) in due {
       guard let deadline = command.progress.deadline else { continue }
       if deadline <= now {
         movement.apply(CommandOccurrence(.deadlinePassed, at: now), to: command.head.id)
-        movement.turns.insert(command.head.deviceId)
+        turns.insert(command.head.deviceId)
       } else {
         later.append((command.head.id, dispatched ? deadline : min(deadline, now.addingTimeInterval(5))))
-        if !dispatched { movement.turns.insert(command.head.deviceId) }
+        if !dispatched { turns.insert(command.head.deviceId) }
       }
     }
     let looks = later.isEmpty ? [] : [CommandStore.look(later.map(\.id), at: later.map(\.at))]
     try await movement.write(and: looks, on: connection)
-    return due.count
+    return (due.count, turns)
   }
 
   private mutating func fold(_ reports: [(deviceId: String, report: DeviceReport)]) -> Int {
@@ -96,7 +99,7 @@ struct Movement {
     }
   }
 
-  /// Writes what has moved, then gives waiting commands their turns.
+  /// Writes what has moved, with the commit.
   private func write(and more: [PostgresQuery], on connection: PostgresConnection) async throws {
     let moved = commands.values.filter(\.hasMoved).sorted { $0.head.id < $1.head.id }
     var statements: [PostgresQuery] = []
@@ -110,30 +113,6 @@ struct Movement {
     statements += more
     if !records.isEmpty { statements.append(Outbox.insert(records)) }
     try await connection.enqueue(statements)
-    if !turns.isEmpty { try await Self.dispatch(Array(turns), on: connection) }
-  }
-
-  /// Hands the next waiting commands of these devices to the bridge.
-  private static func dispatch(_ deviceIds: [String], on connection: PostgresConnection) async throws {
-    let rows = try await connection.query(CommandStore.takeTurns(deviceIds))
-    guard !rows.isEmpty else { return }
-    let now = Date.now.wholeMilliseconds
-    var moved: [MovingCommand] = []
-    var records: [Event] = []
-    for row in rows {
-      var (command, params) = try CommandStore.moving(row, and: PostgresJSON.self)
-      guard
-        command.progress.apply(CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts)
-          == .noted
-      else { continue }
-      moved.append(command)
-      records.append(CommandRecords.changed(command.head, command.progress, by: .dispatched, at: now))
-      records.append(
-        CommandRecords.downlink(
-          command.head, params: try JSON(stored: params), progress: command.progress, at: now))
-    }
-    guard !moved.isEmpty else { return }
-    try await connection.enqueue([CommandStore.update(moved), Outbox.insert(records)])
   }
 }
 

@@ -18,6 +18,7 @@ enum DeviceReport: Sendable {
 /// Turns records of the uplink topic into reports.
 struct UplinkInbox: Sendable {
   let service: CommandsService
+  let sweeper: DeadlineSweeper
 
   /// For `BatchConsumer`: one batch, inside its transaction.
   func apply(_ messages: [KafkaMessage], _ connection: PostgresConnection) async throws -> BatchResult {
@@ -33,7 +34,9 @@ struct UplinkInbox: Sendable {
         if kind.isFromDevice, kind != .presence { reports.append((deviceId, .heard(reconnected: false))) }
       } catch { result.reject(message, error) }
     }
-    try await service.apply(reports, on: connection)
+    if try await service.apply(reports, on: connection) {
+      result.afterCommit = { [sweeper] in sweeper.wake() }
+    }
     return result
   }
 

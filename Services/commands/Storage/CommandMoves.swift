@@ -15,36 +15,57 @@ struct MovingCommand: Sendable {
 }
 
 extension CommandStore {
-  private static let movingColumns = """
+  static let movingColumns = """
     id, organisation_id, device_id, type, lane, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent,
     status, sent_at, acknowledged_at, deadline, attempts, rev, late_outcome
     """
 
-  // One order of locks for all that move commands, or two of them wait for each other in a circle: first the rows of
-  // `command`, by id, then those of `open_command`.
+  // Or two transactions wait for each other in a circle: each locks rows of `command` once, by id, and then touches
+  // rows of `open_command` of those commands only.
 
   /// The commands of these ids as they are now, locked: nobody moves them before this transaction has ended.
   static func moving(_ ids: [UUID]) -> PostgresQuery {
     "SELECT \(unescaped: movingColumns) FROM command WHERE id = ANY(\(ids)::uuid[]) ORDER BY id FOR UPDATE"
   }
 
-  /// What the bridge was given for these devices (for all, if nil) and is not answered waits for its turn again:
-  /// the device or the broker has come back and may have lost it.
-  static func requeue(_ deviceIds: [String]?) -> PostgresQuery {
+  /// Locks those commands, and with them what the bridge was given for these devices (for all, if nil).
+  static func lock(_ ids: [UUID], andOf deviceIds: [String]?) -> PostgresQuery {
     """
-    WITH unanswered AS MATERIALIZED (
-      SELECT c.id FROM open_command o JOIN command c USING (id)
-      WHERE o.dispatched AND c.status IN ('PENDING', 'SENT')
-        AND (\(deviceIds)::text[] IS NULL OR o.device_id = ANY(\(deviceIds)::text[]))
-      ORDER BY c.id FOR UPDATE OF c
-    )
-    UPDATE open_command o SET dispatched = false, look_at = now() FROM unanswered u WHERE u.id = o.id
+    SELECT id FROM command WHERE id = ANY(ARRAY(
+      SELECT unnest(\(ids)::uuid[])
+      UNION
+      SELECT id FROM open_command
+      WHERE dispatched AND (\(deviceIds)::text[] IS NULL OR device_id = ANY(\(deviceIds)::text[]))
+    )) ORDER BY id FOR UPDATE
+    """
+  }
+
+  /// What is unanswered of these commands and these devices (all devices, if nil) waits for its turn again: the device
+  /// or the broker has come back and may have lost it.
+  static func requeue(_ ids: [UUID], of deviceIds: [String]?) -> PostgresQuery {
+    """
+    UPDATE open_command o SET dispatched = false, look_at = now() FROM command c
+    WHERE o.id = ANY(\(ids)::uuid[]) AND o.dispatched AND c.id = o.id AND c.status IN ('PENDING', 'SENT')
+      AND (\(deviceIds)::text[] IS NULL OR o.device_id = ANY(\(deviceIds)::text[]))
     """
   }
 
   /// Which of these devices have commands that wait for their turn.
   static func waiting(_ deviceIds: [String]) -> PostgresQuery {
     "SELECT DISTINCT device_id FROM open_command WHERE NOT dispatched AND device_id = ANY(\(deviceIds)::text[])"
+  }
+
+  /// The sweeper shall look at these devices' waiting commands now. One that is locked is being looked at.
+  static func lookNow(_ deviceIds: [String]) -> PostgresQuery {
+    """
+    WITH first AS MATERIALIZED (
+      SELECT o.id FROM unnest(\(deviceIds)::text[]) AS d (device_id) CROSS JOIN LATERAL (
+        SELECT id FROM open_command w WHERE NOT dispatched AND w.device_id = d.device_id
+        ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED
+      ) o
+    )
+    UPDATE open_command o SET look_at = now() FROM first f WHERE o.id = f.id
+    """
   }
 
   /// What the sweeper has to look at now, locked: every replica takes others, and none that is being moved.
@@ -175,34 +196,6 @@ extension CommandStore {
     UPDATE open_command SET dispatched = false, refusals = LEAST(refusals + 1, 20),
       look_at = LEAST(look_at, \(now) + LEAST(power(2, refusals), 300) * interval '1 s')
     WHERE id = ANY(\(ids)::uuid[])
-    """
-  }
-
-  /// Gives the oldest waiting commands of these devices their turn, as many as the window has room for, and returns
-  /// them. The commands of one device are taken in their order.
-  ///
-  /// Only while the device is its organisation's: one that was deleted there and made anew by another gets nothing of
-  /// the first.
-  static func takeTurns(_ deviceIds: [String]) -> PostgresQuery {
-    """
-    WITH at_broker AS (
-      SELECT o.device_id, count(*) AS number FROM open_command o JOIN command c USING (id)
-      WHERE o.dispatched AND c.status IN ('PENDING', 'SENT') AND o.device_id = ANY(\(deviceIds)::text[])
-      GROUP BY o.device_id
-    ), ranked AS (
-      SELECT id, device_id, row_number() OVER (PARTITION BY device_id ORDER BY seq) AS place FROM open_command
-      WHERE NOT dispatched AND device_id = ANY(\(deviceIds)::text[])
-    ), picked AS MATERIALIZED (
-      SELECT c.id, c.deadline FROM ranked r LEFT JOIN at_broker b USING (device_id) JOIN command c ON c.id = r.id
-      WHERE c.deadline IS NOT NULL AND r.place + COALESCE(b.number, 0) <= \(Int64(window))
-        AND EXISTS (
-          SELECT FROM directory_device d WHERE d.device_id = c.device_id AND d.organisation_id = c.organisation_id)
-      ORDER BY c.id FOR UPDATE OF c
-    ), taken AS (
-      UPDATE open_command o SET dispatched = true, look_at = p.deadline FROM picked p
-      WHERE o.id = p.id AND NOT o.dispatched RETURNING o.id
-    )
-    SELECT \(unescaped: movingColumns), params FROM command WHERE id IN (SELECT id FROM taken) ORDER BY seq
     """
   }
 }

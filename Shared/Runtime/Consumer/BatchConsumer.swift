@@ -7,6 +7,8 @@ import Wire
 public struct BatchResult: Sendable {
   /// Records that could not be understood, with the reason; they go to the dead-letter topic.
   public var rejected: [(message: KafkaMessage, reason: String)] = []
+  /// Called when the batch is committed.
+  public var afterCommit: (@Sendable () -> Void)?
 
   public init() {}
 
@@ -113,10 +115,12 @@ public final class BatchConsumer: Service {
     }
   }
 
+  /// Applies them; a record that the database refuses is found by going one by one, and set aside.
   private func settle(_ messages: [KafkaMessage]) async throws {
     do { try await attempt(messages) } catch let error as PostgresError where error.isDataFault {
-      if messages.count > 1 { logger.warning("going one by one", ["error": "\(error)"]) }
-      for message in messages { try await single(message) }
+      guard messages.count > 1 else { return try await setAside(messages[0], error) }
+      logger.warning("going one by one", ["error": "\(error)"])
+      for message in messages { try await settle([message]) }
     }
   }
 
@@ -140,7 +144,7 @@ public final class BatchConsumer: Service {
 
   private func attempt(_ messages: [KafkaMessage]) async throws {
     let moves = positions.moves(for: messages)
-    let rejected = try await database.withTransaction { connection in
+    let result = try await database.withTransaction { connection in
       try await connection.enqueue([self.offsets.move(moves, of: self.configuration.topic.rawValue)])
       let result = try await self.apply(messages, connection)
       if !result.rejected.isEmpty {
@@ -148,10 +152,11 @@ public final class BatchConsumer: Service {
           Outbox.insert(result.rejected.map { Self.deadLetter($0.message, $0.reason) })
         ])
       }
-      return result.rejected.map(\.reason)
+      return result
     }
     finished(moves, count: messages.count)
-    note(rejected)
+    note(result.rejected.map(\.reason))
+    result.afterCommit?()
   }
 
   private func finished(_ moves: [ConsumerOffsets.Move], count: Int) {
@@ -160,12 +165,6 @@ public final class BatchConsumer: Service {
     consumer.commit(next)
     applied.increment(by: count)
     committed()
-  }
-
-  private func single(_ message: KafkaMessage) async throws {
-    do { try await attempt([message]) } catch let error as PostgresError where error.isDataFault {
-      try await setAside(message, error)
-    }
   }
 
   private func setAside(_ message: KafkaMessage, _ error: any Error) async throws {
