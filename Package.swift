@@ -101,7 +101,7 @@ let package = Package(
         "CommandsDomain", "CommandsService", "Directory", "Runtime", "HTTP", "Kafka", "Postgres", "Wire",
         "Observability",
       ]),
-    tests("Crypto", ["Crypto"]),
+    tests("Crypto", ["Crypto", "Wire"]),
     tests(
       "Registry",
       [

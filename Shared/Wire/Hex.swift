@@ -1,5 +1,5 @@
 /// Hexadecimal digits.
-public enum Hex {
+enum Hex {
   /// The value of one digit, of either case.
   static func value(_ byte: UInt8) -> UInt8? {
     switch byte {
@@ -10,19 +10,22 @@ public enum Hex {
     }
   }
 
-  /// Two lower-case digits a byte.
-  public static func string(_ bytes: [UInt8]) -> String {
-    String(unsafeUninitializedCapacity: 2 * bytes.count) { text in
-      for (index, byte) in bytes.enumerated() {
-        text[2 * index] = digit(byte >> 4)
-        text[2 * index + 1] = digit(byte & 15)
-      }
-      return 2 * bytes.count
-    }
-  }
-
   /// The lower-case digit of a value under 16.
   static func digit(_ value: UInt8) -> UInt8 {
     value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+  }
+}
+
+extension Sequence where Element == UInt8 {
+  /// The bytes as hexadecimal text, two lower-case digits each.
+  public var hex: String {
+    let bytes = Array(self)
+    return String(unsafeUninitializedCapacity: 2 * bytes.count) { text in
+      for (index, byte) in bytes.enumerated() {
+        text[2 * index] = Hex.digit(byte >> 4)
+        text[2 * index + 1] = Hex.digit(byte & 15)
+      }
+      return 2 * bytes.count
+    }
   }
 }

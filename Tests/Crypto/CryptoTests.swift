@@ -1,5 +1,6 @@
 import Crypto
 import Testing
+import Wire
 
 @Suite struct CryptoTests {
   /// FIPS 180-4's examples and the empty message of NIST's CAVP set.
@@ -51,12 +52,5 @@ import Testing
     #expect(SecureRandom.bytes(count: 32).count == 32)
     #expect(SecureRandom.bytes(count: 32) != SecureRandom.bytes(count: 32))
     #expect(SecureRandom.bytes(count: 0).isEmpty)
-  }
-
-  @Test func hexadecimal() {
-    #expect([UInt8]([0, 1, 0xab, 0xff]).hex == "0001abff")
-    #expect([UInt8](hex: "0001aBFf") == [0, 1, 0xab, 0xff])
-    #expect([UInt8](hex: "") == [])
-    for bad in ["0", "0g", "é", " 00"] { #expect([UInt8](hex: bad) == nil, "\(bad)") }
   }
 }

@@ -99,4 +99,9 @@ struct WireTests {
     #expect(try Entity(.board, json: .object(object)) == board)
     #expect(EntityKind.parse(key: EntityKind.board.key(board.id))?.0 == .board)
   }
+
+  @Test func hexadecimal() {
+    #expect([UInt8]([0, 1, 0xab, 0xff]).hex == "0001abff")
+    #expect([UInt8]().hex.isEmpty)
+  }
 }

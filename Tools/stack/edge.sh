@@ -21,8 +21,16 @@ write_edge_configuration() { # write_edge_configuration REPLICAS FILE
     UPSTREAMS="$(upstreams "$1")" >"$2"
 }
 
+# Whether these have closed what was idle: what is under way they still finish.
+workers_leave() {
+  local worker
+  for worker in "$@"; do
+    [[ ! -e /proc/$worker ]] || grep -q 'shutting down' "/proc/$worker/cmdline" 2>/dev/null || return 1
+  done
+}
+
 start_edge() { # start_edge REPLICAS
-  local folder=$RUN/edge file=$RUN/edge/nginx.conf start=$EPOCHREALTIME
+  local folder=$RUN/edge file=$RUN/edge/nginx.conf start=$EPOCHREALTIME workers
   need_tool nginx "the edge"
   mkdir -p "$folder/temp"
   write_edge_configuration "$1" "$file.new"
@@ -34,7 +42,11 @@ start_edge() { # start_edge REPLICAS
   fi
   mv "$file.new" "$file"
   if running edge; then
+    workers=$(pgrep -P "$(pid_of edge)" || true)
     signal edge HUP
+    # They close the clients' idle connections, which a client may be about to use: not after we have said "Up".
+    # shellcheck disable=SC2086  # one word for each
+    wait_for edge 10 workers_leave $workers
     report edge "127.0.0.1:${PORT[edge]}" "told of the replicas"
     return
   fi

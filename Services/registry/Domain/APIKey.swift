@@ -42,7 +42,7 @@ public struct APIKey: Sendable, Equatable {
   }
 
   /// What a key looks like: `mk_` and 256 random bits.
-  public static func text(random bytes: [UInt8]) -> String { "mk_" + Hex.string(bytes) }
+  public static func text(random bytes: [UInt8]) -> String { "mk_" + bytes.hex }
 }
 
 extension JSONFields {

@@ -43,7 +43,7 @@ extension HTTPRequest {
     text.utf8.reduce(into: "") { escaped, byte in
       let character = Character(UnicodeScalar(byte))
       let isPlain = byte < 0x80 && (character.isLetter || character.isNumber || "-._~".contains(character))
-      escaped += isPlain ? String(character) : "%" + Hex.string([byte]).uppercased()
+      escaped += isPlain ? String(character) : "%" + CollectionOfOne(byte).hex.uppercased()
     }
   }
 }

@@ -11,8 +11,9 @@ import Threads
 /// in 0.9.75: a load of 128 connections stopped dead). `MHD_run` never waits, so that cannot happen here. But it may
 /// swallow the library's own wake-up of a connection that is resumed while it runs: so each resumption rings our bell.
 ///
-/// `@unchecked Sendable`: pointer, descriptors and gate never change, and `HTTPServer` calls `quiesce` and `stop` once
-/// each, in this order; the library allows them from any thread but its own.
+/// `@unchecked Sendable`: every stored property is constant or atomic. The library's daemon behind `pointer` is run, and
+/// asked for its connections, by our thread only; `HTTPServer` calls `quiesce` and `stop` once each, in this order, which
+/// the library allows from another thread, and `stop` waits for ours to end first.
 final class RawDaemon: @unchecked Sendable {
   private let pointer: OpaquePointer
   private let core: Unmanaged<ServerCore>
