@@ -91,7 +91,7 @@ let package = Package(
     .executableTarget(
       name: "martlet", dependencies: ["Wire", "Observability", "Runtime", "Kafka", "Simulator"],
       path: "Tools/martlet", exclude: ["Simulator"], swiftSettings: strict),
-    tool("bench", ["Wire", "Observability", "HTTP", "Kafka", "Runtime"]),
+    tool("bench", ["Wire", "Observability", "HTTP", "Kafka", "MQTT", "Postgres", "Runtime"]),
 
     .target(name: "TestSupport", dependencies: ["Threads"], path: "Tests/Support", swiftSettings: strict),
     tests("Wire", ["Wire"]),

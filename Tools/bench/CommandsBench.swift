@@ -9,6 +9,11 @@ import Wire
 struct BenchSettings: Sendable {
   let url: String
   let kafka: String
+  let databaseURL: String
+  let mqttHost: String
+  let mqttPort: Int
+  let mqttUser: String
+  let mqttPassword: String
   let folder: String
   let runFolder: String
   let seconds: Int
@@ -20,6 +25,12 @@ struct BenchSettings: Sendable {
     url = settings.string("url", help: "The edge's address.")
     kafka = settings.string(
       "kafka-bootstrap", help: "Kafka's address: SUCCESS is seen on martlet.commands.events.")
+    databaseURL = settings.secret("database-url", help: "PostgreSQL, for the raw hops.")
+    mqttHost = settings.string("mqtt-host", default: "127.0.0.1", help: "The MQTT broker, for the raw hops.")
+    mqttPort = settings.int("mqtt-port", default: 1883, in: 1...65535, help: "Its port.")
+    mqttUser = settings.string(
+      "mqtt-sim-user", default: "simulator", help: "An account that may use any topic.")
+    mqttPassword = settings.secret("mqtt-sim-password", help: "Its password.")
     folder = settings.string(
       "folder", default: ".run/bench", help: "Where `prepare` left devices.txt and key.txt.")
     runFolder = settings.string("run", default: ".run", help: "Where the pid files are.")
@@ -52,22 +63,26 @@ struct CommandsBench: Sendable {
     let bench = CommandsBench(
       settings: settings, caller: Caller(client: client, url: settings.url, key: key), devices: devices,
       watcher: watcher)
+    let hops = try await RawHops.measure(settings, logger: logger)
+    Program.print(hops.line)
     Program.print("warming up")
     _ = try await bench.openLoop(3)
     if settings.parts.contains("closed") {
-      try await bench.measure("closed loop, \(settings.inFlight) in flight", bench.closedLoop)
+      try await bench.measure("closed loop, \(settings.inFlight) in flight", hops, bench.closedLoop)
     }
     if settings.parts.contains("open") {
-      try await bench.measure("open loop, \(settings.rate)/s", bench.openLoop)
+      try await bench.measure("open loop, \(settings.rate)/s", hops, bench.openLoop)
     }
     await client.shutdown()
   }
 
-  private func measure(_ name: String, _ loop: (Int) async throws -> Measurement) async throws {
+  private func measure(_ name: String, _ hops: RawHops, _ loop: (Int) async throws -> Measurement)
+    async throws
+  {
     let before = ProcessTimes.read(settings.runFolder)
     let measured = try await loop(settings.seconds)
     let after = ProcessTimes.read(settings.runFolder)
-    Program.print(measured.line(name))
+    Program.print(measured.line(name, hops))
     Program.print(ProcessTimes.table(before, after, per: measured.latencies.count))
   }
 
@@ -124,15 +139,17 @@ struct Measurement: Sendable {
   let latencies: [Duration]
   let elapsed: Duration
 
-  func line(_ name: String) -> String {
+  func line(_ name: String, _ hops: RawHops) -> String {
     let sorted = latencies.sorted()
+    let median = sorted.isEmpty ? .zero : sorted[sorted.count / 2]
     func quantile(_ share: Double) -> String {
       guard !sorted.isEmpty else { return "-" }
       return Self.milliseconds(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))])
     }
     let rate = Int(Double(latencies.count) / (elapsed / .seconds(1)))
     return "\(name): \(rate) lifecycles/s; POST to SUCCESS p50 \(quantile(0.5)) p95 \(quantile(0.95)) "
-      + "p99 \(quantile(0.99)) max \(quantile(1)) ms (\(latencies.count) commands)"
+      + "p99 \(quantile(0.99)) max \(quantile(1)) ms (\(latencies.count) commands); "
+      + "p50 is \(Int((median / hops.command).rounded())) times the raw way"
   }
 
   static func milliseconds(_ duration: Duration) -> String {
