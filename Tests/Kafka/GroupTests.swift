@@ -182,9 +182,12 @@ private final class Member: Sendable {
       return !b.assignment.isEmpty
     }
     await b.crash()
+    try await eventually("the first is told", within: 20) {
+      _ = try await a.nextBatch(maximumCount: 1, wait: .milliseconds(200))
+      return fixture.log.lines.contains { $0.contains("joining again") }
+    }
     try await fixture.deliver(fixture.numbered(0..<100), by: producer)
     #expect(try await fixture.read(100, from: a).map(\.number).sorted() == Array(0..<100))
-    #expect(fixture.log.lines.contains { $0.contains("joining again") })
     await a.close(timeout: .seconds(5))
     await producer.shutdown(timeout: .seconds(5))
   }

@@ -70,6 +70,7 @@ final class ConsumerCore: Sendable {
         lastFence = .now
         self.begin()
       }
+      self.abandon()
       self.ended.open()
     }
   }
@@ -85,6 +86,16 @@ final class ConsumerCore: Sendable {
         Signal().wait(.seconds(1))
       }
     }
+  }
+
+  /// Whoever still waits hears that it is closed.
+  func abandon() {
+    let (asks, commands) = state.withLock { state in
+      defer { (state.asks, state.commands) = ([], []) }
+      return (state.asks, state.commands)
+    }
+    for ask in asks { ask.continuation.resume(throwing: KafkaError.closed) }
+    for command in commands { command.continuation.resume(throwing: KafkaError.closed) }
   }
 
   var assignment: Set<KafkaPartition> { state.withLock { $0.assignment } }

@@ -297,17 +297,12 @@ extension ConsumerThread {
   }
 
   private func close() {
-    let (asks, commands, end, isCrash) = core.state.withLock { state in
-      defer {
-        state.asks = []
-        state.commands = []
-        // From here on nobody wakes the handle.
-        state.handle = nil
-      }
-      return (state.asks, state.commands, state.end ?? .now, state.isCrash)
+    let (end, isCrash) = core.state.withLock { state in
+      // From here on nobody wakes the handle.
+      state.handle = nil
+      return (state.end ?? .now, state.isCrash)
     }
-    for ask in asks { ask.continuation.resume(throwing: KafkaError.closed) }
-    for command in commands { command.continuation.resume(throwing: KafkaError.closed) }
+    core.abandon()
     // The handle's end does the rest.
     if !isCrash { leave(by: end) }
   }
