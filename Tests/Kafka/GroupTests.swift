@@ -39,9 +39,11 @@ private final class Member: Sendable {
     }
   }
 
+  /// As services do: what is in hand is applied before the partitions go.
   func close() async {
-    await consumer.close(timeout: .seconds(10))
+    task.cancel()
     await task.value
+    await consumer.close(timeout: .seconds(10))
   }
 
   func crash() async {
