@@ -141,15 +141,15 @@ struct Measurement: Sendable {
 
   func line(_ name: String, _ hops: RawHops) -> String {
     let sorted = latencies.sorted()
-    let median = sorted.isEmpty ? .zero : sorted[sorted.count / 2]
-    func quantile(_ share: Double) -> String {
-      guard !sorted.isEmpty else { return "-" }
-      return Self.milliseconds(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))])
+    func value(_ share: Double) -> Duration? {
+      sorted.isEmpty ? nil : sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
     }
+    func quantile(_ share: Double) -> String { value(share).map(Self.milliseconds) ?? "-" }
+    let multiple = value(0.5).map { "\(Int(($0 / hops.command).rounded()))" } ?? "-"
     let rate = Int(Double(latencies.count) / (elapsed / .seconds(1)))
     return "\(name): \(rate) lifecycles/s; POST to SUCCESS p50 \(quantile(0.5)) p95 \(quantile(0.95)) "
       + "p99 \(quantile(0.99)) max \(quantile(1)) ms (\(latencies.count) commands); "
-      + "p50 is \(Int((median / hops.command).rounded())) times the raw way"
+      + "p50 is \(multiple) times the raw way"
   }
 
   static func milliseconds(_ duration: Duration) -> String {

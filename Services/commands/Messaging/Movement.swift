@@ -34,15 +34,14 @@ struct Movement {
     }
     let returned: [String]? = brokerIsBack ? nil : Array(back)
     let requeues = brokerIsBack || !back.isEmpty
-    let read = try await connection.pipeline(
-      (requeues ? [CommandStore.lock(Array(ids), andOf: returned)] : []) + [
-        CommandStore.moving(Array(ids)), CommandStore.waiting(Array(heard)),
-      ])
-    var movement = Movement(try read[read.count - 2].map { try CommandStore.moving($0) })
-    let missing = movement.fold(reports)
-    let turns = try read[read.count - 1].decode(String.self) + back
+    var queries = [CommandStore.moving(Array(ids)), CommandStore.waiting(Array(heard))]
+    if requeues { queries.insert(CommandStore.lock(Array(ids), andOf: returned), at: 0) }
+    var read = try await connection.pipeline(queries)
     var more: [PostgresQuery] = []
-    if requeues { more.append(CommandStore.requeue(try read[0].decode(UUID.self), of: returned)) }
+    if requeues { more.append(CommandStore.requeue(try read.removeFirst().decode(UUID.self), of: returned)) }
+    var movement = Movement(try read[0].map { try CommandStore.moving($0) })
+    let missing = movement.fold(reports)
+    let turns = try read[1].decode(String.self) + back
     if !turns.isEmpty { more.append(CommandStore.lookNow(turns)) }
     try await movement.write(and: more, on: connection)
     return (missing, !turns.isEmpty || brokerIsBack)

@@ -70,12 +70,11 @@ final class ConsumerCore: Sendable {
         lastFence = .now
         self.begin()
       }
-      self.abandon()
       self.ended.open()
     }
   }
 
-  /// Puts a new handle in the place of a fenced one, unless it is closed meanwhile.
+  /// Puts a new handle in the place of a fenced one; if it is closed meanwhile there is no thread to say so.
   private func begin() {
     while state.withLock({ $0.end == nil }) {
       do {
@@ -86,6 +85,7 @@ final class ConsumerCore: Sendable {
         Signal().wait(.seconds(1))
       }
     }
+    abandon()
   }
 
   /// Whoever still waits hears that it is closed.

@@ -60,13 +60,19 @@ final class ConsumerThread {
       handle.context.committed = nil
     }
     while step() {}
-    guard isFenced else {
-      close()
-      return .closed
+    let (end, isCrash) = core.state.withLock { state in
+      // From here on nobody wakes the handle.
+      state.handle = nil
+      return (state.end ?? .now, state.isCrash)
     }
-    core.state.withLock { $0.handle = nil }
-    leave(by: .now + .seconds(2))
-    return .fenced
+    if isFenced {
+      leave(by: .now + .seconds(2))
+      return .fenced
+    }
+    core.abandon()
+    // After a crash the handle's end does the rest.
+    if !isCrash { leave(by: end) }
+    return .closed
   }
 
   private enum Turn {
@@ -294,17 +300,6 @@ extension ConsumerThread {
       return code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(code)
     }
     return KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, detail: "the commit was not answered")
-  }
-
-  private func close() {
-    let (end, isCrash) = core.state.withLock { state in
-      // From here on nobody wakes the handle.
-      state.handle = nil
-      return (state.end ?? .now, state.isCrash)
-    }
-    core.abandon()
-    // The handle's end does the rest.
-    if !isCrash { leave(by: end) }
   }
 
   private func leave(by end: ContinuousClock.Instant) {
