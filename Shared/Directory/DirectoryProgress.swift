@@ -5,7 +5,8 @@ import Wire
 
 /// How far the copy is behind the entities topic.
 struct DirectoryProgress: Sendable {
-  private static let patience: Duration = .seconds(3)
+  /// Longer than a consumer's session (6 s): so long nobody reads the partitions of a replica that has just gone.
+  private static let patience: Duration = .seconds(10)
 
   let database: PostgresClient
   let kafka: KafkaAdmin

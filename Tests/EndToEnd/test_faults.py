@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from suite import (
-    all_succeed, ends, eventually, invariants_hold, kill, pid, records, send, up)
+    all_succeed, ends, eventually, invariants_hold, kill, one_replica, pid, records, send, up)
 
 LONG = {"deliverSeconds": 120, "acknowledgeSeconds": 120, "completeSeconds": 120}
 
@@ -128,3 +128,10 @@ def test_a_lagging_directory_still_knows_a_device_that_was_just_made(tenant, fle
         tenant.admin.call("POST", "/api/v1/devices/ffffffffffffffff/commands", {"type": "REBOOT"}, 404)
     finally:
         kill("commands", signal.SIGTERM)
+
+
+def test_a_device_is_known_though_a_replica_that_read_of_it_has_just_gone(tenant, whole_stack):
+    up(2)
+    one_replica()  # its partitions are nobody's until its session has run out
+    for device in tenant.devices(4):
+        tenant.admin.command(device)

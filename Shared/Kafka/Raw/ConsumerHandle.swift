@@ -34,6 +34,9 @@ final class ConsumerHandle: @unchecked Sendable {
       // An error pauses a partition's fetching for so long (the default stalls it 500 ms).
       "fetch.error.backoff.ms": "20",
       "queued.max.messages.kbytes": "16384",
+      // A commit that was waiting when the coordinator went away holds up the next assignment until it times out:
+      // seen for the whole minute of the default. Nothing that takes longer than the session is of use.
+      "socket.timeout.ms": "\(sessionTimeout.milliseconds())",
     ]
     if let instanceId { settings["group.instance.id"] = instanceId }
     raw = try RawHandle(

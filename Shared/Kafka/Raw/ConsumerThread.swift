@@ -212,7 +212,17 @@ extension ConsumerThread {
       return state.commits
     }
     if !handle.isAssignmentLost { commit(commits) }
-    core.state.withLock { $0.assignment = [] }
+    let before = core.state.withLock { state in
+      defer { state.assignment = [] }
+      return state.assignment
+    }
+    if !before.isEmpty { core.logger.info("partitions given back", ["partitions": Self.names(before)]) }
+  }
+
+  private static func names(_ partitions: some Collection<KafkaPartition>) -> String {
+    Dictionary(grouping: partitions, by: \.topic).sorted { $0.key < $1.key }.map { topic, partitions in
+      "\(topic)/" + partitions.map(\.partition).sorted().map(String.init).joined(separator: ",")
+    }.joined(separator: " ")
   }
 
   /// Asks for start offsets if it is time; a question that is not answered within 30 s is asked anew.
@@ -255,6 +265,7 @@ extension ConsumerThread {
     assigned = Set(
       starting.partitions.map { Slot(topic: handle.number(of: $0.topic), partition: $0.partition) })
     core.state.withLock { $0.assignment = Set(starting.partitions) }
+    core.logger.info("partitions taken", ["partitions": Self.names(starting.partitions)])
   }
 }
 
