@@ -23,8 +23,8 @@ public struct CommandsService: Sendable {
     self.directory = directory
     self.outbox = outbox
     inserts = Batcher(maximum: 500) { new in
-      let turns = try await store.insert(new)
-      outbox.wake()
+      let (turns, records) = try await store.insert(new)
+      outbox.committed(records)
       return new.map { turns.contains($0.command.head.id) }
     }
     unknown = runtime.metrics.counter(
@@ -134,7 +134,8 @@ public struct CommandsService: Sendable {
     async throws -> Bool
   {
     guard !reports.isEmpty else { return false }
-    let (missing, turns) = try await Movement.apply(reports, on: connection)
+    let (missing, turns, records) = try await Movement.apply(reports, on: connection)
+    try await outbox.tell(records, on: connection)
     unknown.increment(by: missing)
     return turns
   }
@@ -143,12 +144,15 @@ public struct CommandsService: Sendable {
   /// - Returns: how many it looked at.
   func sweep(at now: Date, limit: Int) async throws -> Int {
     let (looked, turns) = try await store.database.withTransaction { connection in
-      try await Movement.sweep(at: now, limit: limit, on: connection)
+      let (looked, turns, records) = try await Movement.sweep(at: now, limit: limit, on: connection)
+      try await outbox.tell(records, on: connection)
+      return (looked, turns)
     }
     if !turns.isEmpty {
-      try await store.database.withTransaction { try await Turns.give(to: turns.sorted(), on: $0) }
+      try await store.database.withTransaction { connection in
+        try await outbox.tell(try await Turns.give(to: turns.sorted(), on: connection), on: connection)
+      }
     }
-    if looked > 0 { outbox.wake() }
     return looked
   }
 }

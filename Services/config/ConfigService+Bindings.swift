@@ -38,7 +38,6 @@ extension ConfigService {
       try await settle(configurations, after: event, at: now, by: author, connection)
       return (binding, present == nil)
     }
-    wake()
     return (try await view([binding])[0], isNew)
   }
 
@@ -62,7 +61,6 @@ extension ConfigService {
       let event = ConfigEvents.bindingRemoved(binding, deviceId: deviceId, at: now, by: author)
       try await settle(configurations, after: event, at: now, by: author, connection)
     }
-    wake()
   }
 
   /// - Throws: 404.

@@ -33,7 +33,7 @@ extension ConfigService {
     try await carryOut(changes, after: [event], connection)
   }
 
-  /// Applies what devices and the broker said, in its order. The caller wakes the relay after its commit.
+  /// Applies what devices and the broker said, in its order.
   func record(_ news: [DeviceNews], _ connection: PostgresConnection) async throws {
     let locked = try await configurations.lock(Array(Set(news.map(\.deviceId))), connection)
     var changes = locked.map { ConfigurationChange($0) }
@@ -56,7 +56,7 @@ extension ConfigService {
   /// - Returns: how many.
   func sendDue(limit: Int) async throws -> Int {
     let now = Date.now.wholeMilliseconds
-    let count = try await database.withTransaction { connection in
+    return try await database.withTransaction { connection in
       let due = try await configurations.lockDue(at: now, limit: limit, connection)
       let changes = due.map { stored in
         var change = ConfigurationChange(stored)
@@ -66,8 +66,6 @@ extension ConfigService {
       try await carryOut(changes, after: [], connection)
       return due.count
     }
-    if count > 0 { wake() }
-    return count
   }
 
   /// Writes changes, their documents and their events in the open transaction.
@@ -77,7 +75,7 @@ extension ConfigService {
     try await configurations.save(changes.map { ($0.before, $0.after) }, connection)
     let documents = try await documents(changes.filter(\.isSent).map(\.after), connection)
     let events = first + changes.flatMap(\.events) + documents
-    if !events.isEmpty { try await connection.query(Outbox.insert(events)) }
+    try await outbox.tell(events, on: connection)
   }
 
   private func documents(

@@ -23,8 +23,7 @@ public struct ConfigService: Sendable {
   let artefacts: ArtefactStore
   let bindings: BindingStore
   let configurations: ConfigurationStore
-  /// Called after each commit that wrote to the outbox.
-  let wake: @Sendable () -> Void
+  let outbox: OutboxRelay
 
   /// - Parameter runtime: what the service stands on.
   public init(_ runtime: ServiceRuntime, directory: DeviceDirectory) {
@@ -33,7 +32,7 @@ public struct ConfigService: Sendable {
     artefacts = ArtefactStore(database: runtime.database)
     bindings = BindingStore(database: runtime.database)
     configurations = ConfigurationStore(database: runtime.database)
-    wake = { [outbox = runtime.outbox] in outbox.wake() }
+    outbox = runtime.outbox
   }
 
   /// A device that the caller names.

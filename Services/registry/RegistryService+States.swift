@@ -37,6 +37,6 @@ extension RegistryService {
   /// Applies what the uplink topic brought, inside the transaction that moves its offsets.
   func apply(_ changes: [StateChange], on connection: PostgresConnection) async throws {
     let presence = try await StateTable(database: connection).apply(changes)
-    if !presence.isEmpty { try await connection.query(Outbox.insert(presence.map(\.record))) }
+    try await outbox.tell(presence.map(\.record), on: connection)
   }
 }

@@ -11,7 +11,7 @@ public struct RegistryService: Sendable {
   let database: PostgresClient
   /// What last routes call the broker that devices connect to.
   let broker: String
-  private let outbox: OutboxRelay
+  let outbox: OutboxRelay
 
   init(runtime: ServiceRuntime, broker: String) {
     self.init(database: runtime.database, outbox: runtime.outbox, broker: broker)
@@ -29,7 +29,7 @@ public struct RegistryService: Sendable {
 
   /// Makes a change: its rows and its records are one transaction.
   ///
-  /// It returns when Kafka has the records, so that every other service can act on the change at once. When Kafka is
+  /// It returns when Kafka has what the other services wait for, so that they can act on the change at once. When Kafka is
   /// away that takes too long; then it returns all the same: the change is durable, and the relay publishes it later.
   /// - Parameter refusal: what a client is told when the database refuses.
   /// - Throws: that refusal; what `body` throws.
@@ -37,11 +37,11 @@ public struct RegistryService: Sendable {
     refusal: (PostgresError) -> Problem? = \.refusal,
     _ body: @Sendable (PostgresConnection) async throws -> Change<Answer>
   ) async throws -> Answer {
-    let (answer, records): (Answer, [Int64])
+    let (answer, records): (Answer, OutboxRecords)
     do {
       (answer, records) = try await database.withTransaction { connection in
         let change = try await body(connection)
-        return (change.answer, try await connection.query(Outbox.insert(change.records)).decode(Int64.self))
+        return (change.answer, try await outbox.tell(change.records, on: connection))
       }
     } catch let error as PostgresError { throw refusal(error) ?? error }
     _ = try? await outbox.published(records)

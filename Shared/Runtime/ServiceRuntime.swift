@@ -48,6 +48,8 @@ public struct ServiceRuntime: Sendable {
   public let kafka: KafkaConfiguration
   public let producer: KafkaProducer
   public let outbox: OutboxRelay
+  /// The relay's second one.
+  private let gathering: KafkaProducer
 
   /// The planner's settings of a service whose statements all find few rows by their keys.
   ///
@@ -81,8 +83,10 @@ public struct ServiceRuntime: Sendable {
       extra: ["message.max.bytes": "\(KafkaTopic.maximumRecordBytes)"])
     // Two: of the twelve partitions each has its own, and a batch is there in about half the time.
     producer = try KafkaProducer(configuration: kafka, connections: 2, logger: logger)
+    gathering = try KafkaProducer(configuration: kafka, logger: logger)
     outbox = OutboxRelay(
-      service: name, database: database, producer: producer, logger: logger, metrics: metrics)
+      service: name, database: database, producer: producer, gathering: gathering, logger: logger,
+      metrics: metrics)
     health.register("postgres") {
       do {
         _ = try await database.query("SELECT 1")
@@ -91,15 +95,13 @@ public struct ServiceRuntime: Sendable {
     }
   }
 
-  /// A consumer of this service, in readiness and with the relay woken by its commits.
+  /// A consumer of this service, in readiness.
   public func consumer(
     _ configuration: BatchConsumer.Configuration, apply: @escaping BatchConsumer.Apply
   ) throws -> BatchConsumer {
-    let outbox = outbox
     let consumer = try BatchConsumer(
       configuration, service: name, instance: settings.replica, kafka: kafka, database: database,
-      logger: logger,
-      metrics: metrics, committed: { outbox.wake() }, apply: apply)
+      logger: logger, metrics: metrics, outbox: outbox, apply: apply)
     health.register("consumer-\(configuration.name)") { consumer.notReady() }
     return consumer
   }
@@ -128,14 +130,16 @@ public struct ServiceRuntime: Sendable {
     }
     try server.start()
     logger.notice("listening", ["address": "\(settings.httpHost):\(server.port)"])
-    let producer = producer
+    let (producer, gathering) = (producer, gathering)
     let front = ClosureService {
       try? await Task.sleep(for: .seconds(Int64.max / 4))
       await server.shutdown()
     }
     let back = ClosureService {
       try? await Task.sleep(for: .seconds(Int64.max / 4))
+      async let last: Void = gathering.shutdown(timeout: .seconds(2))
       await producer.shutdown(timeout: .seconds(2))
+      await last
     }
     try await ServiceGroup(
       [("producer", back), ("outbox-relay", outbox)] + services + [("http", front)], logger: logger

@@ -28,6 +28,17 @@ public struct Event: Sendable {
   }
 }
 
+extension Event {
+  /// Whether the next step waits for it: what services and devices act on. What only tells of a step may gather.
+  public var isUrgent: Bool {
+    switch topic {
+    case .registryEntities, .deviceUplink: true
+    case .deviceDownlink: type != Downlink.receiptType
+    case .registryEvents, .commandsEvents, .configEvents, .deadLetter: false
+    }
+  }
+}
+
 /// The names of the Kafka headers (CloudEvents 1.0, Kafka binding, binary mode).
 public enum EventHeader {
   public static let specVersion = "ce_specversion"

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Threads
 
 @testable import Postgres
 
@@ -52,6 +53,43 @@ import Testing
       }
       #expect(
         try await client.one("SELECT array_agg(n ORDER BY n) FROM t", [Int32].self) == [1, 2, 3, 4, 5, 6])
+    }
+  }
+
+  @Test func whatIsEnqueuedForIsAnsweredAndTheCommitIsTold() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      let heard = Locked<[String]>([])
+      @Sendable func note(_ what: String) -> @Sendable () -> Void { { heard.withLock { $0.append(what) } } }
+      try await client.query("CREATE TABLE t (n int UNIQUE)")
+      try await client.withTransaction { connection in
+        try await connection.afterCommit(note("committed"))
+        try await connection.enqueue("INSERT INTO t VALUES (1) RETURNING n") { rows in
+          heard.withLock { $0.append("\(rows.count) row") }
+        }
+        #expect(try await connection.one("SELECT count(*) FROM t", Int.self) == 1)
+        try await connection.enqueue("SELECT 1 FROM generate_series(1, 2)") { rows in
+          heard.withLock { $0.append("\(rows.count) rows") }
+        }
+        #expect(heard.withLock { $0 } == ["1 row"])
+      }
+      #expect(heard.withLock { $0 } == ["1 row", "2 rows", "committed"])
+      await #expect(throws: Oops.self, "rolled back by the body") {
+        try await client.withTransaction { connection in
+          try await connection.afterCommit(note("never"))
+          throw Oops()
+        }
+      }
+      await #expect(throws: PostgresError.self, "rolled back by the server") {
+        try await client.withTransaction { connection in
+          try await connection.afterCommit(note("never"))
+          try await connection.enqueue("INSERT INTO t VALUES (1)") { _ in note("never")() }
+        }
+      }
+      try await client.withTransaction { try await $0.query("SELECT 1") }
+      #expect(heard.withLock(\.count) == 3, "what was rolled back is not told by the next")
+      await #expect(throws: PostgresError.self, "outside of a transaction") {
+        try await client.withConnection { try await $0.afterCommit {} }
+      }
     }
   }
 

@@ -32,39 +32,52 @@ import Testing
     #expect(position.last == 1_000_000 && position.missing.isEmpty)
   }
 
-  @Test func sweepsOnceASecondAndWhenSomethingWasStuck() {
+  @Test func sweepsOnceASecond() {
     var position = OutboxPosition()
     #expect(!position.mustSweep(at: start), "there is nothing behind the beginning")
     position.read([1], at: start)
     #expect(position.mustSweep(at: start), "another replica may have been writing when this relay began")
-    position.swept(at: start, next: nil)
+    position.swept(at: start, isClean: true)
     #expect(!position.mustSweep(at: start + .milliseconds(999)))
     #expect(position.mustSweep(at: start + .seconds(1)))
-    position.swept(at: start + .seconds(1), next: nil)
-    position.sweep(at: start + .milliseconds(1200))
-    #expect(position.mustSweep(at: start + .milliseconds(1200)))
-    position.swept(at: start + .milliseconds(1200), next: start + .milliseconds(1200))
-    #expect(
-      position.mustSweep(at: start + .milliseconds(1200)), "what was found is looked for again when deleted")
+  }
+
+  @Test func whatWasHandedOverNeedNotBeReadIfNothingCanBeBeforeIt() {
+    var position = OutboxPosition()
+    #expect(position.news(of: [1, 2]) == nil, "what was there before is not known yet")
+    position.read([4], at: start)
+    #expect(position.news(of: [5, 6]) == [5, 6])
+    #expect(position.news(of: []) == [])
+    #expect(position.news(of: [3, 4]) == [], "these were read")
+    #expect(position.news(of: [4, 5]) == [5])
+    #expect(position.news(of: [6]) == nil, "5 may have been committed before it")
+    #expect(position.news(of: [5, 7]) == nil)
+    position.read([7], at: start)
+    #expect(position.news(of: [5]) == nil, "6 may be there too")
+    #expect(position.news(of: [5, 6]) == [5, 6])
+    #expect(position.news(of: [5, 6, 8, 9]) == [5, 6, 8, 9])
+    #expect(position.news(of: [8]) == nil)
+    position.read([5, 6], at: start)
+    #expect(position.news(of: [5, 6]) == [], "a sweep was faster")
   }
 
   @Test func theFloorFollowsFarBehind() {
     var position = OutboxPosition()
     position.read([100], at: start)
-    position.swept(at: start, next: nil)
+    position.swept(at: start, isClean: true)
     position.read([200], at: start + .seconds(299))
-    position.swept(at: start + .seconds(299), next: nil)
+    position.swept(at: start + .seconds(299), isClean: true)
     #expect(position.floor == 0)
-    position.swept(at: start + .seconds(301), next: nil)
+    position.swept(at: start + .seconds(301), isClean: true)
     #expect(position.floor == 100, "a transaction that began before can no longer be open")
   }
 
   @Test func theFloorNeverPassesWhatIsNotPublished() {
     var position = OutboxPosition()
     position.read([100], at: start)
-    position.swept(at: start, next: nil)
-    position.swept(at: start + .seconds(301), next: start + .seconds(302))
-    position.swept(at: start + .seconds(302), next: nil)
+    position.swept(at: start, isClean: true)
+    position.swept(at: start + .seconds(301), isClean: false)
+    position.swept(at: start + .seconds(302), isClean: true)
     #expect(position.floor == 0)
   }
 }

@@ -1,13 +1,14 @@
+import FoundationEssentials
 import Kafka
 import Observability
 import Synchronization
 import Wire
 
-/// Sees commands reach SUCCESS on the public topic: stored, and told to the world.
+/// Sees commands reach SUCCESS on the public topic, which tells when it was stored.
 final class SuccessWatcher: Sendable {
   private enum Entry {
-    case waiting(CheckedContinuation<Void, any Error>)
-    case done
+    case waiting(CheckedContinuation<Date, any Error>)
+    case done(Date)
   }
 
   private let consumer: KafkaConsumer
@@ -37,19 +38,21 @@ final class SuccessWatcher: Sendable {
         guard message.header(EventHeader.type) == "martlet.command.succeeded", let value = message.value,
           let id = try JSON(parsing: value)["commandId"]?.string
         else { continue }
-        let waiter = entries.withLock { entries -> CheckedContinuation<Void, any Error>? in
+        let stored = message.eventTime
+        let waiter = entries.withLock { entries -> CheckedContinuation<Date, any Error>? in
           if case .waiting(let continuation) = entries.removeValue(forKey: id) { return continuation }
-          entries[id] = .done
+          entries[id] = .done(stored)
           return nil
         }
-        waiter?.resume()
+        waiter?.resume(returning: stored)
       }
     }
   }
 
-  /// Waits until that command has reached SUCCESS.
+  /// Waits until that command's SUCCESS is told.
+  /// - Returns: when it was stored: the time of the statement that commits it.
   /// - Throws: `NoSuccess` after 60 s.
-  func success(of id: String) async throws {
+  func success(of id: String) async throws -> Date {
     let timer = Task {
       try await Task.sleep(for: .seconds(60))
       if case .waiting(let continuation) = self.entries.withLock({ $0.removeValue(forKey: id) }) {
@@ -57,13 +60,13 @@ final class SuccessWatcher: Sendable {
       }
     }
     defer { timer.cancel() }
-    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-      let isDone = entries.withLock { entries in
-        if case .done = entries.removeValue(forKey: id) { return true }
+    return try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Date, any Error>) in
+      let stored = entries.withLock { entries -> Date? in
+        if case .done(let stored) = entries.removeValue(forKey: id) { return stored }
         entries[id] = .waiting(continuation)
-        return false
+        return nil
       }
-      if isDone { continuation.resume() }
+      if let stored { continuation.resume(returning: stored) }
     }
   }
 }

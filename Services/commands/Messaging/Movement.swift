@@ -16,11 +16,11 @@ struct Movement {
   }
 
   /// Applies what devices and the bridge report.
-  /// - Returns: how many reports were of commands that their device never had, and whether the sweeper has turns to
-  ///   give.
+  /// - Returns: how many reports were of commands that their device never had, whether the sweeper has turns to give,
+  ///   and what to tell.
   static func apply(
     _ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection
-  ) async throws -> (missing: Int, turns: Bool) {
+  ) async throws -> (missing: Int, turns: Bool, records: [Event]) {
     var ids: Set<UUID> = []
     var heard: Set<String> = []
     var back: Set<String> = []
@@ -43,19 +43,19 @@ struct Movement {
     let missing = movement.fold(reports)
     let turns = try read[1].decode(String.self) + back
     if !turns.isEmpty { more.append(CommandStore.lookNow(turns)) }
-    try await movement.write(and: more, on: connection)
-    return (missing, !turns.isEmpty || brokerIsBack)
+    let records = try await movement.write(and: more, on: connection)
+    return (missing, !turns.isEmpty || brokerIsBack, records)
   }
 
   /// Looks at what is due: a deadline has passed, or a waiting command may be tried again.
-  /// - Returns: how many there were, and the devices that may have room for their next commands.
+  /// - Returns: how many there were, the devices that may have room for their next commands, and what to tell.
   static func sweep(at now: Date, limit: Int, on connection: PostgresConnection) async throws -> (
-    looked: Int, turns: Set<String>
+    looked: Int, turns: Set<String>, records: [Event]
   ) {
     let due = try await connection.query(CommandStore.due(at: now, limit: limit)).map {
       try CommandStore.moving($0, and: Bool.self)
     }
-    guard !due.isEmpty else { return (0, []) }
+    guard !due.isEmpty else { return (0, [], []) }
     var movement = Movement(due.map(\.0))
     var turns: Set<String> = []
     var later: [(id: UUID, at: Date)] = []
@@ -70,8 +70,7 @@ struct Movement {
       }
     }
     let looks = later.isEmpty ? [] : [CommandStore.look(later.map(\.id), at: later.map(\.at))]
-    try await movement.write(and: looks, on: connection)
-    return (due.count, turns)
+    return (due.count, turns, try await movement.write(and: looks, on: connection))
   }
 
   private mutating func fold(_ reports: [(deviceId: String, report: DeviceReport)]) -> Int {
@@ -99,7 +98,8 @@ struct Movement {
   }
 
   /// Writes what has moved, with the commit.
-  private func write(and more: [PostgresQuery], on connection: PostgresConnection) async throws {
+  /// - Returns: what tells of it.
+  private func write(and more: [PostgresQuery], on connection: PostgresConnection) async throws -> [Event] {
     let moved = commands.values.filter(\.hasMoved).sorted { $0.head.id < $1.head.id }
     var statements: [PostgresQuery] = []
     if !moved.isEmpty { statements.append(CommandStore.update(moved)) }
@@ -110,8 +110,8 @@ struct Movement {
     let waiting = refused.filter { commands[$0]?.progress.status == .pending }
     if !waiting.isEmpty { statements.append(CommandStore.waitForDevice(Array(waiting), at: .now)) }
     statements += more
-    if !records.isEmpty { statements.append(Outbox.insert(records)) }
     try await connection.enqueue(statements)
+    return records
   }
 }
 

@@ -7,9 +7,10 @@ import Wire
 /// The one way from waiting to the bridge.
 enum Turns {
   /// Hands the next waiting commands of these devices to the bridge.
-  static func give(to deviceIds: [String], on connection: PostgresConnection) async throws {
+  /// - Returns: what to tell.
+  static func give(to deviceIds: [String], on connection: PostgresConnection) async throws -> [Event] {
     let rows = try await connection.query(CommandStore.takeTurns(deviceIds))
-    guard !rows.isEmpty else { return }
+    guard !rows.isEmpty else { return [] }
     let now = Date.now.wholeMilliseconds
     var moved: [MovingCommand] = []
     var records: [Event] = []
@@ -25,7 +26,7 @@ enum Turns {
         CommandRecords.downlink(
           command.head, params: try JSON(stored: params), progress: command.progress, at: now))
     }
-    guard !moved.isEmpty else { return }
-    try await connection.enqueue([CommandStore.update(moved), Outbox.insert(records)])
+    if !moved.isEmpty { try await connection.enqueue([CommandStore.update(moved)]) }
+    return records
   }
 }

@@ -35,7 +35,7 @@ struct UplinkInbox: Sendable {
       } catch { result.reject(message, error) }
     }
     if try await service.apply(reports, on: connection) {
-      result.afterCommit = { [sweeper] in sweeper.wake() }
+      try await connection.afterCommit { [sweeper] in sweeper.wake() }
     }
     return result
   }

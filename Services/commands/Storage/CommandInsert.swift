@@ -1,6 +1,7 @@
 import CommandsDomain
 import FoundationEssentials
 import Postgres
+import Runtime
 import Wire
 
 /// A command to be stored, with the records that tell of it.
@@ -20,9 +21,10 @@ extension CommandStore {
   /// Stores commands with their outbox records, all or none, in one statement.
   ///
   /// Those of a device that has `window` unanswered ones at the broker, or others that wait, wait behind them.
-  /// - Returns: the ids of those whose turn is now.
-  func insert(_ new: [NewCommand]) async throws -> Set<UUID> {
+  /// - Returns: the ids of those whose turn is now, and the records.
+  func insert(_ new: [NewCommand]) async throws -> (turns: Set<UUID>, records: OutboxRecords) {
     let commands = new.map(\.command)
+    let now = Date.now.wholeMilliseconds
     let rows = try await database.query(
       """
       WITH input AS MATERIALIZED (
@@ -64,18 +66,23 @@ extension CommandStore {
           CASE WHEN t.goes THEN t.deadline ELSE LEAST(t.deadline, now() + interval '1 s') END, t.goes
         FROM turn t JOIN made m USING (id)
       ), told AS (
-        INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent)
-        SELECT topic, device_id, type, payload, traceparent FROM (
+        INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, created_at)
+        SELECT topic, device_id, type, payload, traceparent, \(now)::timestamptz FROM (
           SELECT number, 0 AS step, \(KafkaTopic.commandsEvents.rawValue) AS topic, device_id,
             \(CommandRecords.createdType) AS type, created AS payload, traceparent FROM turn
           UNION ALL
           SELECT number, 1, \(KafkaTopic.deviceDownlink.rawValue), device_id, \(CommandRecords.downlinkType), downlink,
             traceparent FROM turn WHERE goes
-        ) AS records ORDER BY number, step
+        ) AS records ORDER BY number, step RETURNING id
       )
-      SELECT id FROM turn WHERE goes
-      """)
-    return Set(try rows.map { try $0.decode(UUID.self) })
+      SELECT NULL, id FROM told UNION ALL SELECT id, NULL FROM turn WHERE goes
+      """
+    ).decode((UUID?, Int64?).self)
+    let turns = Set(rows.compactMap(\.0))
+    let records = new.flatMap {
+      turns.contains($0.command.head.id) ? [$0.created, $0.downlink] : [$0.created]
+    }
+    return (turns, OutboxRecords(records, at: now, ids: rows.compactMap(\.1).sorted()))
   }
 }
 

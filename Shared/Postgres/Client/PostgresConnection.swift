@@ -30,7 +30,21 @@ public final class PostgresConnection: Sendable {
   /// the commit's. An error of one fails that round trip.
   /// - Throws: `PostgresError` of kind `.usage` outside of `withTransaction`.
   public func enqueue(_ queries: [PostgresQuery]) async throws {
-    try await session.enqueue(queries, lease: lease)
+    try await session.enqueue(queries.map { .init(query: $0, answered: nil) }, lease: lease)
+  }
+
+  /// Leaves one statement for the next round trip, as above.
+  /// - Parameter answered: called with its answer; what it says counts only once the transaction is committed.
+  public func enqueue(
+    _ query: PostgresQuery, answered: @escaping @Sendable (PostgresRows) -> Void
+  ) async throws {
+    try await session.enqueue([.init(query: query, answered: answered)], lease: lease)
+  }
+
+  /// Calls `body` once the transaction is committed, and never if it is not or its outcome is unknown.
+  /// - Throws: `PostgresError` of kind `.usage` outside of `withTransaction`.
+  public func afterCommit(_ body: @escaping @Sendable () -> Void) async throws {
+    try await session.afterCommit(body, lease: lease)
   }
 
   /// Runs a script of several statements without parameters; outside a transaction it is one.

@@ -24,7 +24,16 @@ actor Session {
   private var lease: UInt64 = 0
   private var transaction = Transaction.none
   /// What goes ahead of the next round trip.
-  private var enqueued: [PostgresQuery] = []
+  private var enqueued: [Enqueued] = []
+
+  /// What waits for the transaction's commit.
+  private var afterCommit: [@Sendable () -> Void] = []
+
+  /// A statement that waits for the next round trip.
+  struct Enqueued {
+    let query: PostgresQuery
+    let answered: (@Sendable (PostgresRows) -> Void)?
+  }
 
   init(_ raw: sending RawConnection, statementTimeout: Duration?) {
     socket = raw.socket
@@ -53,6 +62,7 @@ actor Session {
     defer { leave() }
     transaction = .none
     enqueued = []
+    afterCommit = []
     guard let raw, !raw.isBroken else { return false }
     guard raw.isInTransaction else { return true }
     _ = try? await run([PostgresQuery(unsafeSQL: "ROLLBACK")], cancellable: false)
@@ -76,11 +86,12 @@ actor Session {
     try await enter(lease)
     defer { leave() }
     let first = takeEnqueued()
+    let all = first.map(\.query) + queries
     do {
-      return Array(try await run(first + queries, cancellable: true).answers.dropFirst(first.count))
+      return Self.tell(first, try await run(all, cancellable: true).answers)
     } catch let error as PostgresError where Self.isStale(error) && transaction == .none && !isInTransaction {
       // A table has changed under a prepared statement. Nothing was done, and the statements are prepared anew.
-      return Array(try await run(first + queries, cancellable: true).answers.dropFirst(first.count))
+      return Self.tell(first, try await run(all, cancellable: true).answers)
     } catch {
       // They may not even have been sent: whoever swallows this error must not commit without them.
       enqueued = first
@@ -89,15 +100,28 @@ actor Session {
   }
 
   /// Leaves queries for the next round trip of this transaction, its commit at the latest.
-  func enqueue(_ queries: [PostgresQuery], lease: UInt64) throws {
+  func enqueue(_ queries: [Enqueued], lease: UInt64) throws {
     guard lease == self.lease else { throw Self.overdue }
     guard transaction != .none else { throw PostgresError(.usage, "no transaction to enqueue for") }
     enqueued += queries
   }
 
-  private func takeEnqueued() -> [PostgresQuery] {
+  /// Leaves something to be called when the transaction is committed.
+  func afterCommit(_ body: @escaping @Sendable () -> Void, lease: UInt64) throws {
+    guard lease == self.lease else { throw Self.overdue }
+    guard transaction != .none else { throw PostgresError(.usage, "no transaction to wait for") }
+    afterCommit.append(body)
+  }
+
+  private func takeEnqueued() -> [Enqueued] {
     defer { enqueued = [] }
     return enqueued
+  }
+
+  /// Hands the first answers to those who enqueued for them, and gives the others.
+  private static func tell(_ first: [Enqueued], _ answers: [PostgresRows]) -> [PostgresRows] {
+    for (statement, answer) in zip(first, answers) { statement.answered?(answer) }
+    return Array(answers.dropFirst(first.count))
   }
 
   /// Runs one statement with a time limit of its own at this side.
@@ -115,7 +139,8 @@ actor Session {
     try await enter(lease)
     defer { leave() }
     try Task.checkCancellation()
-    _ = try await run(takeEnqueued(), cancellable: true)
+    let first = takeEnqueued()
+    _ = Self.tell(first, try await run(first.map(\.query), cancellable: true).answers)
     let sql = transaction == .beginPending ? "BEGIN;" + sql : sql
     if transaction == .beginPending { transaction = .begun }
     let raw = try connection()
@@ -160,15 +185,23 @@ actor Session {
     let last = takeEnqueued()
     guard transaction == .begun || !last.isEmpty else {
       transaction = .none
-      return
+      return committed()
     }
     defer { transaction = .none }
-    let exchange = try await run(last + [PostgresQuery(unsafeSQL: "COMMIT")], cancellable: false)
+    let exchange = try await run(
+      last.map(\.query) + [PostgresQuery(unsafeSQL: "COMMIT")], cancellable: false)
     if exchange.tags.last == "ROLLBACK" {
       throw PostgresError(
         .server(sqlState: "25P02"), "the transaction was rolled back, as one of its statements had failed",
         code: "25P02")
     }
+    _ = Self.tell(last, exchange.answers)
+    committed()
+  }
+
+  private func committed() {
+    for body in afterCommit { body() }
+    afterCommit = []
   }
 
   // MARK: One at a time

@@ -6,17 +6,19 @@
 /// everyone else.
 public struct Pace: Sendable {
   /// Between the beginnings of two small batches.
-  static let shortest: Duration = .milliseconds(4)
+  private let shortest: Duration
   /// Between the beginnings of two large ones.
-  static let longest: Duration = .milliseconds(20)
+  private let longest: Duration
 
   private var earliest: ContinuousClock.Instant?
 
-  public init() {}
+  public init(shortest: Duration = .milliseconds(4), longest: Duration = .milliseconds(20)) {
+    (self.shortest, self.longest) = (shortest, longest)
+  }
 
   /// A batch of so many was begun at `start`.
   public mutating func began(_ count: Int, at start: ContinuousClock.Instant) {
-    earliest = start + min(max(Self.shortest, .microseconds(125 * count)), Self.longest)
+    earliest = start + min(max(shortest, .microseconds(125 * count)), longest)
   }
 
   /// How long to wait from `now` on before the next begins.

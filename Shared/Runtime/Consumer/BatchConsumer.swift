@@ -7,8 +7,6 @@ import Wire
 public struct BatchResult: Sendable {
   /// Records that could not be understood, with the reason; they go to the dead-letter topic.
   public var rejected: [(message: KafkaMessage, reason: String)] = []
-  /// Called when the batch is committed.
-  public var afterCommit: (@Sendable () -> Void)?
 
   public init() {}
 
@@ -48,7 +46,7 @@ public final class BatchConsumer: Service {
   private let consumer: KafkaConsumer
   private let database: PostgresClient
   private let apply: Apply
-  private let committed: @Sendable () -> Void
+  private let outbox: OutboxRelay
   private let logger: Logger
   private let applied: Counter
   private let setAside: Counter
@@ -56,17 +54,16 @@ public final class BatchConsumer: Service {
 
   /// - Parameters:
   ///   - instance: a stable name of this replica, so that a restart takes its partitions back at once.
-  ///   - committed: called after each commit: wakes the outbox relay.
+  ///   - outbox: for dead letters.
   public init(
     _ configuration: Configuration, service: String, instance: String, kafka: KafkaConfiguration,
     database: PostgresClient, logger: Logger, metrics: Metrics,
-    committed: @escaping @Sendable () -> Void = {},
-    apply: @escaping Apply
+    outbox: OutboxRelay, apply: @escaping Apply
   ) throws {
     self.configuration = configuration
     self.database = database
     self.apply = apply
-    self.committed = committed
+    self.outbox = outbox
     self.logger = logger.labelled("consumer-\(configuration.name)")
     let offsets = ConsumerOffsets(consumer: configuration.name)
     let positions = Positions()
@@ -147,16 +144,12 @@ public final class BatchConsumer: Service {
     let result = try await database.withTransaction { connection in
       try await connection.enqueue([self.offsets.move(moves, of: self.configuration.topic.rawValue)])
       let result = try await self.apply(messages, connection)
-      if !result.rejected.isEmpty {
-        try await connection.enqueue([
-          Outbox.insert(result.rejected.map { Self.deadLetter($0.message, $0.reason) })
-        ])
-      }
+      let letters = result.rejected.map { Self.deadLetter($0.message, $0.reason) }
+      try await self.outbox.tell(letters, on: connection)
       return result
     }
     finished(moves, count: messages.count)
     note(result.rejected.map(\.reason))
-    result.afterCommit?()
   }
 
   private func finished(_ moves: [ConsumerOffsets.Move], count: Int) {
@@ -164,16 +157,13 @@ public final class BatchConsumer: Service {
     positions.set(next)
     consumer.commit(next)
     applied.increment(by: count)
-    committed()
   }
 
   private func setAside(_ message: KafkaMessage, _ error: any Error) async throws {
     let moves = positions.moves(for: [message])
     try await database.withTransaction { connection in
-      try await connection.enqueue([
-        self.offsets.move(moves, of: self.configuration.topic.rawValue),
-        Outbox.insert([Self.deadLetter(message, "\(error)")]),
-      ])
+      try await connection.enqueue([self.offsets.move(moves, of: self.configuration.topic.rawValue)])
+      try await self.outbox.tell([Self.deadLetter(message, "\(error)")], on: connection)
     }
     finished(moves, count: 1)
     note(["\(error)"])

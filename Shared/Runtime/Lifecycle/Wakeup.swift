@@ -29,6 +29,11 @@ public final class Wakeup: Sendable {
       self.signal()
     }
     defer { timer.cancel() }
+    await wait()
+  }
+
+  /// Waits for a signal, or until the task is cancelled. One waiter at a time.
+  public func wait() async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let resumeNow = state.withLock { state in

@@ -7,11 +7,11 @@ import Wire
 /// Its columns are those that Debezium's outbox router expects; `aggregatetype` holds the topic, `aggregateid` the
 /// Kafka key.
 public enum Outbox {
-  /// The statement that adds records, in order; run it inside the transaction of the change. Returns their ids.
-  public static func insert(_ events: [Event]) -> PostgresQuery {
+  /// The statement that adds records, in order; it returns their ids.
+  static func insert(_ events: [Event], at time: Date) -> PostgresQuery {
     """
-    INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent)
-    SELECT * FROM unnest(
+    INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, created_at)
+    SELECT *, \(time)::timestamptz FROM unnest(
       \(events.map(\.topic.rawValue))::text[], \(events.map(\.key))::text[], \(events.map(\.type))::text[],
       \(events.map { $0.payload.map { String(decoding: $0, as: UTF8.self) } })::text[],
       \(events.map(\.traceparent))::text[])
@@ -22,9 +22,7 @@ public enum Outbox {
   /// A record that waits.
   struct Row: Sendable {
     let id: Int64
-    let key: String
-    /// Nil if a newer version wrote it, for a topic that this one does not know.
-    let event: Event?
+    let event: Event
     let createdAt: Date
   }
 
@@ -39,12 +37,9 @@ public enum Outbox {
     """
   }
 
-  /// The oldest records after `floor` and not after `last`.
-  static func select(after floor: Int64, upTo last: Int64, limit: Int) -> PostgresQuery {
-    """
-    SELECT \(unescaped: columns) FROM outbox WHERE id > \(floor) AND id <= \(last) ORDER BY id
-    LIMIT \(Int64(limit))
-    """
+  /// The ids of what is left after `floor` and not after `last`.
+  static func left(after floor: Int64, upTo last: Int64, limit: Int) -> PostgresQuery {
+    "SELECT id FROM outbox WHERE id > \(floor) AND id <= \(last) ORDER BY id LIMIT \(Int64(limit))"
   }
 
   /// Forgets records that Kafka has, without waiting for the disk: one that comes back is only published again.

@@ -33,21 +33,28 @@ struct OutboxPosition {
     missingSince = missingSince.filter { now - $0.value < Self.sweepInterval }
   }
 
-  /// Whether it is time to look at all that is left; only after what is published was deleted.
+  /// Those of `ids`, ascending, that have not been read; nil if others may have been committed before them.
+  func news(of ids: [Int64]) -> [Int64]? {
+    let fresh = ids.filter { $0 > last || missingSince[$0] != nil }
+    let passedBy = fresh.prefix { $0 <= last }.count
+    let isWhole =
+      last > 0 && passedBy == missingSince.count
+      && fresh.dropFirst(passedBy).last.map { $0 - last == fresh.count - passedBy } ?? true
+    return fresh.isEmpty ? [] : isWhole ? fresh : nil
+  }
+
+  /// Whether it is time to look at all that is left.
   func mustSweep(at now: ContinuousClock.Instant) -> Bool { last > 0 && nextSweep.map { $0 <= now } ?? true }
 
-  /// A sweep has been read.
-  /// - Parameter next: nil if nothing was left; if something was, when to look again.
-  mutating func swept(at now: ContinuousClock.Instant, next: ContinuousClock.Instant?) {
-    nextSweep = next ?? now + Self.sweepInterval
-    guard next == nil else { return mark = nil }
+  /// A sweep is done.
+  /// - Parameter isClean: whether nothing was left but what is on its way.
+  mutating func swept(at now: ContinuousClock.Instant, isClean: Bool) {
+    nextSweep = now + Self.sweepInterval
+    guard isClean else { return mark = nil }
     guard let mark else { return self.mark = (last, now) }
     if now - mark.at > Self.longestTransaction {
       floor = mark.last
       self.mark = (last, now)
     }
   }
-
-  /// Something could not be published: look again then at the latest.
-  mutating func sweep(at time: ContinuousClock.Instant) { nextSweep = min(nextSweep ?? time, time) }
 }

@@ -41,7 +41,7 @@ final class World: Sendable {
     let outbox = OutboxRelay(
       service: "registry", database: database,
       producer: try KafkaProducer(configuration: kafka, logger: logger),
-      logger: logger, metrics: metrics)
+      gathering: try KafkaProducer(configuration: kafka, logger: logger), logger: logger, metrics: metrics)
     running = [Task { try await database.run() }, Task { try await outbox.run() }]
     registry = RegistryService(database: database, outbox: outbox, broker: "mosquitto")
     var api = API(
