@@ -29,7 +29,7 @@ public struct RegistryService: Sendable {
 
   /// Makes a change: its rows and its records are one transaction.
   ///
-  /// It returns when Kafka has what the other services wait for, so that they can act on the change at once. When Kafka is
+  /// It returns when Kafka has what the other services wait for, so that they can act on it at once. When Kafka is
   /// away that takes too long; then it returns all the same: the change is durable, and the relay publishes it later.
   /// - Parameter refusal: what a client is told when the database refuses.
   /// - Throws: that refusal; what `body` throws.

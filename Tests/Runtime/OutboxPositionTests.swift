@@ -32,13 +32,15 @@ import Testing
     #expect(position.last == 1_000_000 && position.missing.isEmpty)
   }
 
-  @Test func sweepsOnceASecond() {
+  @Test func sweepsOnceASecondAndAgainUntilNothingIsLeft() {
     var position = OutboxPosition()
     #expect(!position.mustSweep(at: start), "there is nothing behind the beginning")
     position.read([1], at: start)
     #expect(position.mustSweep(at: start), "another replica may have been writing when this relay began")
     position.swept(at: start, isClean: true)
     #expect(!position.mustSweep(at: start + .milliseconds(999)))
+    #expect(position.mustSweep(at: start + .seconds(1)))
+    position.swept(at: start + .seconds(1), isClean: false)
     #expect(position.mustSweep(at: start + .seconds(1)))
   }
 
@@ -72,7 +74,7 @@ import Testing
     #expect(position.floor == 100, "a transaction that began before can no longer be open")
   }
 
-  @Test func theFloorNeverPassesWhatIsNotPublished() {
+  @Test func theFloorNeverPassesWhatWasLeft() {
     var position = OutboxPosition()
     position.read([100], at: start)
     position.swept(at: start, isClean: true)

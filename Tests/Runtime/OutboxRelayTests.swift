@@ -40,7 +40,7 @@ import Wire
     }
   }
 
-  @Test func theNextStepIsWaitedForAndTheOthersAreNot() async throws {
+  @Test func theNextStepIsWaitedFor() async throws {
     try await withWorld { world in
       let records = try await world.database.withTransaction { connection in
         try await world.relay.tell([world.event(1, .deviceDownlink), world.event(2)], on: connection)
@@ -124,18 +124,19 @@ import Wire
     }
   }
 
-  @Test func aRecordForATopicOfTheFutureStaysAndHoldsNothingUp() async throws {
+  @Test func recordsForATopicOfTheFutureStayAndHoldNothingUp() async throws {
     try await withWorld { world in
+      // More than may be on their way.
       try await world.database.query(
         """
         INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
-        VALUES ('martlet.of.the.future', \(world.key), 'x', '{}')
+        SELECT 'martlet.of.the.future', \(world.key), 'x', '{}' FROM generate_series(1, 12000)
         """)
       try await world.database.withTransaction { try await world.relay.tell([world.event(1)], on: $0) }
       #expect(try await world.values(of: .commandsEvents, count: 1) == [1])
       try await Task.sleep(for: .milliseconds(1200))
-      let left = try await world.database.query("SELECT aggregatetype FROM outbox").decode(String.self)
-      #expect(left == ["martlet.of.the.future"])
+      let left = try await world.database.query("SELECT count(*) FROM outbox").decode(Int64.self)
+      #expect(left == [12000])
     }
   }
 

@@ -13,7 +13,9 @@ import Wire
 struct ConfirmedProducer: Sendable {
   private static let gathering: Duration = .milliseconds(4)
 
-  private let batches: Batcher<[Event], Void>
+  private let encoder = EventEncoder(service: "bridge")
+  private let ids = RecordIds()
+  private let batches: Batcher<[KafkaProducerMessage], Void>
 
   init(producer: KafkaProducer, logger: Logger) {
     let sender = Sender(producer: producer, logger: logger)
@@ -27,23 +29,18 @@ struct ConfirmedProducer: Sendable {
   /// end with its task.
   /// - Throws: when the producer has ended: then nothing is certain.
   func send(_ events: [Event]) async throws {
-    if !events.isEmpty { try await batches.submit(events) }
+    guard !events.isEmpty else { return }
+    // Their time is now, however long Kafka is away.
+    try await batches.submit(encoder.messages(events, time: .now) { ids.next() })
   }
 }
 
 private struct Sender: Sendable {
   let producer: KafkaProducer
   let logger: Logger
-  private let encoder = EventEncoder(service: "bridge")
-  private let ids = RecordIds()
 
-  init(producer: KafkaProducer, logger: Logger) {
-    self.producer = producer
-    self.logger = logger
-  }
-
-  func send(_ events: [Event]) async throws {
-    var left = encoder.messages(events, time: .now) { ids.next() }
+  func send(_ messages: [KafkaProducerMessage]) async throws {
+    var left = messages
     var backoff: Duration = .milliseconds(50)
     while true {
       let deliveries = try await producer.send(left)

@@ -5,7 +5,6 @@ import Wire
 /// The Kafka records that tell of commands: public events, and what the bridge shall send.
 enum CommandRecords {
   static let createdType = "martlet.command.created"
-  static let downlinkType = "martlet.downlink.command"
 
   static func created(_ command: Command) -> Event {
     event(createdType, command.head, command.progress, at: command.createdAt)

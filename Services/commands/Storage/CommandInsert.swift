@@ -24,7 +24,6 @@ extension CommandStore {
   /// - Returns: the ids of those whose turn is now, and the records.
   func insert(_ new: [NewCommand]) async throws -> (turns: Set<UUID>, records: OutboxRecords) {
     let commands = new.map(\.command)
-    let now = Date.now.wholeMilliseconds
     let rows = try await database.query(
       """
       WITH input AS MATERIALIZED (
@@ -66,23 +65,24 @@ extension CommandStore {
           CASE WHEN t.goes THEN t.deadline ELSE LEAST(t.deadline, now() + interval '1 s') END, t.goes
         FROM turn t JOIN made m USING (id)
       ), told AS (
-        INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, created_at)
-        SELECT topic, device_id, type, payload, traceparent, \(now)::timestamptz FROM (
+        INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent)
+        SELECT topic, device_id, type, payload, traceparent FROM (
           SELECT number, 0 AS step, \(KafkaTopic.commandsEvents.rawValue) AS topic, device_id,
             \(CommandRecords.createdType) AS type, created AS payload, traceparent FROM turn
           UNION ALL
-          SELECT number, 1, \(KafkaTopic.deviceDownlink.rawValue), device_id, \(CommandRecords.downlinkType), downlink,
+          SELECT number, 1, \(KafkaTopic.deviceDownlink.rawValue), device_id, \(Downlink.commandType), downlink,
             traceparent FROM turn WHERE goes
-        ) AS records ORDER BY number, step RETURNING id
+        ) AS records ORDER BY number, step RETURNING id, created_at
       )
-      SELECT NULL, id FROM told UNION ALL SELECT id, NULL FROM turn WHERE goes
+      SELECT NULL, id, created_at FROM told UNION ALL SELECT id, NULL, NULL FROM turn WHERE goes
       """
-    ).decode((UUID?, Int64?).self)
+    ).decode((UUID?, Int64?, Date?).self)
     let turns = Set(rows.compactMap(\.0))
     let records = new.flatMap {
       turns.contains($0.command.head.id) ? [$0.created, $0.downlink] : [$0.created]
     }
-    return (turns, OutboxRecords(records, at: now, ids: rows.compactMap(\.1).sorted()))
+    let places = rows.compactMap { _, id, at in id.flatMap { id in at.map { (id: id, createdAt: $0) } } }
+    return (turns, OutboxRecords(records, places: places.sorted { $0.id < $1.id }))
   }
 }
 

@@ -94,7 +94,7 @@ actor Session {
       return Self.tell(first, try await run(all, cancellable: true).answers)
     } catch {
       // They may not even have been sent: whoever swallows this error must not commit without them.
-      enqueued = first
+      enqueued = first + enqueued
       throw error
     }
   }

@@ -10,8 +10,7 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
 
   /// - Parameters:
   ///   - maximum: the most inputs of one batch.
-  ///   - gathering: how long the first of a batch waits for more: where it takes part in something that others follow
-  ///     within moments.
+  ///   - gathering: how long the first of a batch waits for more, where others follow within moments.
   ///   - process: gives one output for each input, in their order; an error goes to every input of the batch.
   public init(
     maximum: Int, gathering: Duration = .zero,

@@ -7,15 +7,15 @@ import Wire
 /// Its columns are those that Debezium's outbox router expects; `aggregatetype` holds the topic, `aggregateid` the
 /// Kafka key.
 public enum Outbox {
-  /// The statement that adds records, in order; it returns their ids.
-  static func insert(_ events: [Event], at time: Date) -> PostgresQuery {
+  /// The statement that adds records, in order; it returns their ids and times.
+  static func insert(_ events: [Event]) -> PostgresQuery {
     """
-    INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, created_at)
-    SELECT *, \(time)::timestamptz FROM unnest(
+    INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent)
+    SELECT * FROM unnest(
       \(events.map(\.topic.rawValue))::text[], \(events.map(\.key))::text[], \(events.map(\.type))::text[],
       \(events.map { $0.payload.map { String(decoding: $0, as: UTF8.self) } })::text[],
       \(events.map(\.traceparent))::text[])
-    RETURNING id
+    RETURNING id, created_at
     """
   }
 

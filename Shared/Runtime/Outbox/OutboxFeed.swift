@@ -11,8 +11,8 @@ struct OutboxFeed {
   }
 
   private static let batch = 1000
-  /// So many may be on their way.
-  private static let most = 2 * batch
+  /// So many may be on their way in each lane. Events are small, and must not hold commands up.
+  private static let most = (urgent: 2 * batch, gathering: 10 * batch)
   /// How long, and how many, published records may wait to be deleted together.
   private static let deletion: (after: Duration, count: Int) = (.milliseconds(50), 2000)
   /// The safety net when no wake-up comes.
@@ -23,8 +23,10 @@ struct OutboxFeed {
   private let lanes: Lanes
   private let logger: Logger
   private var position = OutboxPosition()
-  /// What the lanes have, and what no lane takes.
+  /// What the lanes have.
   private var held: Set<Int64> = []
+  /// For topics that only a newer version knows: they stay, and hold nothing up.
+  private var unknown: Set<Int64> = []
   private var published: [Int64] = []
   private var lastDeletion = ContinuousClock.now
   private var lastRead = ContinuousClock.now
@@ -46,7 +48,8 @@ struct OutboxFeed {
     while true {
       try Task.checkCancellation()
       try await delete()
-      let isIdle = held.count >= Self.most ? true : try await feed()
+      let isFull = lanes.urgent.count >= Self.most.urgent || lanes.gathering.count >= Self.most.gathering
+      let isIdle = isFull ? true : try await feed()
       // Whoever commits meanwhile has rung already: then this returns at once.
       if isIdle { await bell.wait(atMost: held.isEmpty ? Self.poll : Self.deletion.after) }
     }
@@ -74,8 +77,8 @@ struct OutboxFeed {
   }
 
   private mutating func give(_ rows: [Read]) {
-    held.formUnion(rows.map(\.id))
-    for read in rows where read.row == nil {
+    held.formUnion(rows.compactMap(\.row?.id))
+    for read in rows where read.row == nil && unknown.insert(read.id).inserted {
       logger.error(
         "a record for a topic that only a newer version knows waits for that version", ["id": "\(read.id)"])
     }
@@ -103,9 +106,10 @@ struct OutboxFeed {
   /// What was passed by: committed late, or written before this relay began.
   private func strays() async throws -> [Read] {
     let left = try await database.query(
-      Outbox.left(after: position.floor, upTo: position.last, limit: 4 * Self.most)
+      Outbox.left(
+        after: position.floor, upTo: position.last, limit: 2 * (held.count + unknown.count) + Self.batch)
     ).decode(Int64.self)
-    let strays = left.filter { !held.contains($0) }.prefix(Self.batch)
+    let strays = left.filter { !held.contains($0) && !unknown.contains($0) }.prefix(Self.batch)
     return strays.isEmpty ? [] : try await read(Outbox.select(after: .max, or: Array(strays), limit: 0))
   }
 

@@ -8,6 +8,7 @@ import Wire
 /// What Kafka does not take is tried again, and what follows it with the same key waits behind it.
 final class OutboxLane: Sendable {
   private struct State {
+    var count = 0
     var waiting: [Outbox.Row] = []
     /// What Kafka has and the table still holds.
     var done: [Int64] = []
@@ -38,14 +39,21 @@ final class OutboxLane: Sendable {
 
   func add(_ rows: [Outbox.Row]) {
     guard !rows.isEmpty else { return }
-    state.withLock { $0.waiting += rows }
+    state.withLock { state in
+      state.waiting += rows
+      state.count += rows.count
+    }
     bell.signal()
   }
+
+  /// How many it was given that `takeDone` has not given back.
+  var count: Int { state.withLock(\.count) }
 
   /// The ids of what Kafka has, each once.
   func takeDone() -> [Int64] {
     state.withLock { state in
       defer { state.done = [] }
+      state.count -= state.done.count
       return state.done
     }
   }

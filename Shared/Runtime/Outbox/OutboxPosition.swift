@@ -1,4 +1,5 @@
-/// From where the relay reads: never twice what it has, and never past a row that may still commit.
+/// From where the relay reads: never twice what it has, and not past a row that may still commit without looking for it
+/// again.
 ///
 /// Ids are given when a row is written, and become visible when its transaction commits, so a lower one may come after
 /// a higher one. Those that were passed by are asked for by name until a look at all that is left (a sweep, once a
@@ -7,7 +8,8 @@ struct OutboxPosition {
   private static let sweepInterval: Duration = .seconds(1)
   /// None of ours is open for longer: half a dozen statements of at most 30 s, and at most 10 s idle between two.
   private static let longestTransaction: Duration = .seconds(300)
-  private static let mostMissing = 1000
+  /// More than one transaction writes: the registry's batches are 5,000 records.
+  private static let mostMissing = 20_000
 
   /// The highest id that was read.
   private(set) var last: Int64 = 0
@@ -46,10 +48,10 @@ struct OutboxPosition {
   /// Whether it is time to look at all that is left.
   func mustSweep(at now: ContinuousClock.Instant) -> Bool { last > 0 && nextSweep.map { $0 <= now } ?? true }
 
-  /// A sweep is done.
+  /// A sweep is done; one that found something is followed by the next at once.
   /// - Parameter isClean: whether nothing was left but what is on its way.
   mutating func swept(at now: ContinuousClock.Instant, isClean: Bool) {
-    nextSweep = now + Self.sweepInterval
+    nextSweep = isClean ? now + Self.sweepInterval : now
     guard isClean else { return mark = nil }
     guard let mark else { return self.mark = (last, now) }
     if now - mark.at > Self.longestTransaction {

@@ -6,30 +6,30 @@ import Wire
 /// Records that a transaction writes to the outbox. Given to the relay after the commit they are published without
 /// being read back.
 public final class OutboxRecords: Sendable {
-  private let events: [Event]
-  private let time: Date
-  private let ids = Mutex<[Int64]>([])
+  /// What the table gave a record.
+  public typealias Place = (id: Int64, createdAt: Date)
 
-  /// - Parameters:
-  ///   - time: when it happened, as the table keeps it.
-  ///   - ids: those that the table gave, in order, if they are known already.
-  public init(_ events: [Event], at time: Date, ids: [Int64] = []) {
-    (self.events, self.time) = (events, time)
-    self.ids.withLock { $0 = ids }
+  private let events: [Event]
+  private let places: Mutex<[Place]>
+
+  /// - Parameter places: in the order of the events, if they are known already.
+  public init(_ events: [Event], places: [Place] = []) {
+    self.events = events
+    self.places = Mutex(places)
   }
 
   /// The statement that writes them.
-  var insert: PostgresQuery { Outbox.insert(events, at: time) }
+  var insert: PostgresQuery { Outbox.insert(events) }
 
   /// - Parameter answer: to `insert`. One that cannot be read leaves them to be read from the table.
   func stored(_ answer: PostgresRows) {
-    let ids = try? answer.decode(Int64.self)
-    self.ids.withLock { $0 = ids ?? [] }
+    let places = (try? answer.decode((Int64, Date).self)) ?? []
+    self.places.withLock { $0 = places.map { (id: $0.0, createdAt: $0.1) } }
   }
 
-  /// As the table has them; empty if their ids are not known.
+  /// As the table has them; empty if their places are not known.
   var rows: [Outbox.Row] {
-    zip(ids.withLock { $0 }, events).map { Outbox.Row(id: $0, event: $1, createdAt: time) }
+    zip(places.withLock { $0 }, events).map { Outbox.Row(id: $0.id, event: $1, createdAt: $0.createdAt) }
   }
 }
 

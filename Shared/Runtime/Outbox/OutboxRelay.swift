@@ -47,7 +47,7 @@ public final class OutboxRelay: Service {
   /// Writes records with the transaction's next round trip; they are on their way as soon as it is committed.
   @discardableResult
   public func tell(_ events: [Event], on connection: PostgresConnection) async throws -> OutboxRecords {
-    let records = OutboxRecords(events, at: Date.now.wholeMilliseconds)
+    let records = OutboxRecords(events)
     guard !events.isEmpty else { return records }
     try await connection.enqueue(records.insert) { records.stored($0) }
     try await connection.afterCommit { self.committed(records) }
