@@ -50,7 +50,7 @@ final class SuccessWatcher: Sendable {
   }
 
   /// Waits until that command's SUCCESS is told.
-  /// - Returns: when it was stored: the time of the statement that commits it.
+  /// - Returns: when it was stored: the time of the row that tells of it, written with the commit.
   /// - Throws: `NoSuccess` after 60 s.
   func success(of id: String) async throws -> Date {
     let timer = Task {
