@@ -38,19 +38,6 @@ import Testing
     #expect(await sizes.all.reduce(0, +) == 51)
   }
 
-  @Test func aBatcherWaitsForOthersWhereItIsToldTo() async throws {
-    let sizes = Sizes()
-    let batcher = Batcher<Int, Int>(maximum: 100, gathering: .milliseconds(100)) { inputs in
-      await sizes.add(inputs.count)
-      return inputs
-    }
-    async let first = batcher.submit(1)
-    try await Task.sleep(for: .milliseconds(10))
-    async let second = batcher.submit(2)
-    #expect(try await (first, second) == (1, 2))
-    #expect(await sizes.all == [2])
-  }
-
   private actor Sizes {
     var all: [Int] = []
     func add(_ size: Int) { all.append(size) }

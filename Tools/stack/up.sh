@@ -10,11 +10,12 @@ source Tools/stack/services.sh
 source Tools/stack/edge.sh
 umask 077
 
-# With nothing said, what ran before a part of it was killed counts.
+# With nothing said, what ran before a part of it was killed counts; with a number, what runs.
 wanted_replicas() {
-  local wanted=${1:-} before=0
+  local wanted=${1:-} before
   [[ ${wanted:-1} == [1-$MAXIMUM_REPLICAS] ]] || fail "REPLICAS=$wanted: a number from 1 to $MAXIMUM_REPLICAS is needed"
-  (($(running_replicas) == 0)) || before=$(cat "$RUN/state/replicas" 2>/dev/null) || before=0
+  before=$(running_replicas)
+  [[ -n $wanted ]] || ((before == 0)) || before=$(cat "$RUN/state/replicas" 2>/dev/null) || before=0
   wanted=${wanted:-1}
   printf '%s' $((wanted > before ? wanted : before))
 }

@@ -7,40 +7,22 @@ import Synchronization
 import Wire
 
 /// Sends records until Kafka has confirmed every one of them.
-///
-/// A record waits some milliseconds for others: that a command is at the broker, and what its device answers at once,
-/// are one batch then, for Kafka and for every service that reads it.
 struct ConfirmedProducer: Sendable {
-  private static let gathering: Duration = .milliseconds(4)
-
+  private let producer: KafkaProducer
   private let encoder = EventEncoder(service: "bridge")
   private let ids = RecordIds()
-  private let batches: Batcher<[KafkaProducerMessage], Void>
+  private let logger: Logger
 
   init(producer: KafkaProducer, logger: Logger) {
-    let sender = Sender(producer: producer, logger: logger)
-    batches = Batcher(maximum: 1000, gathering: Self.gathering) { batch in
-      try await sender.send(batch.flatMap(\.self))
-      return batch.map { _ in }
-    }
+    self.producer = producer
+    self.logger = logger
   }
 
-  /// Returns when all are in the log, in order for each key. Waits Kafka out for as long as it takes, and does not
-  /// end with its task.
-  /// - Throws: when the producer has ended: then nothing is certain.
+  /// Returns when all are in the log, in order for each key. Waits Kafka out for as long as it takes.
+  /// - Throws: when the task is cancelled or the producer has ended: then nothing is certain.
   func send(_ events: [Event]) async throws {
     guard !events.isEmpty else { return }
-    // Their time is now, however long Kafka is away.
-    try await batches.submit(encoder.messages(events, time: .now) { ids.next() })
-  }
-}
-
-private struct Sender: Sendable {
-  let producer: KafkaProducer
-  let logger: Logger
-
-  func send(_ messages: [KafkaProducerMessage]) async throws {
-    var left = messages
+    var left = encoder.messages(events, time: .now) { ids.next() }
     var backoff: Duration = .milliseconds(50)
     while true {
       let deliveries = try await producer.send(left)

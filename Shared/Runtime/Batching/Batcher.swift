@@ -2,7 +2,6 @@
 /// nothing else is going on, and under load the batches grow by themselves.
 public actor Batcher<Input: Sendable, Output: Sendable> {
   private let maximum: Int
-  private let gathering: Duration
   private let process: @Sendable ([Input]) async throws -> [Output]
   private var waiting: [(input: Input, continuation: CheckedContinuation<Output, any Error>)] = []
   private var running = false
@@ -10,14 +9,9 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
 
   /// - Parameters:
   ///   - maximum: the most inputs of one batch.
-  ///   - gathering: how long the first of a batch waits for more, where others follow within moments.
   ///   - process: gives one output for each input, in their order; an error goes to every input of the batch.
-  public init(
-    maximum: Int, gathering: Duration = .zero,
-    process: @escaping @Sendable ([Input]) async throws -> [Output]
-  ) {
+  public init(maximum: Int, process: @escaping @Sendable ([Input]) async throws -> [Output]) {
     self.maximum = maximum
-    self.gathering = gathering
     self.process = process
   }
 
@@ -35,7 +29,6 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
   private func run() async {
     while !waiting.isEmpty {
       try? await pace.wait()
-      if gathering > .zero { try? await Task.sleep(for: gathering) }
       let batch = Array(waiting.prefix(maximum))
       waiting.removeFirst(batch.count)
       pace.began(batch.count, at: .now)
