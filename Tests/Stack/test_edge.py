@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
@@ -127,9 +129,17 @@ def test_no_replica_gets_a_request_after_another_has_it(stack):
         before = {stack.pid("registry"), stack.pid("registry-2")}
 
 
+def kill(pid):
+    """Returns when it is gone: until then the kernel takes connections for it and drops them unanswered."""
+    os.kill(pid, signal.SIGKILL)
+    stat = Path(f"/proc/{pid}/stat")
+    while stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z":
+        time.sleep(0.005)
+
+
 def test_a_dead_replica_is_not_noticed(stack):
     stack.script("up", "2")
-    os.kill(stack.pid("commands-2"), signal.SIGKILL)
+    kill(stack.pid("commands-2"))
     for n in range(40):
         answer, _ = call(stack, "POST" if n % 2 else "GET", "/commands", b"{}")
         assert answer.status == 200
@@ -138,7 +148,7 @@ def test_a_dead_replica_is_not_noticed(stack):
 def test_a_missing_service_is_a_problem_that_says_when_to_come_back(stack):
     stack.script("up", "2")
     for name in ["config", "config-2"]:
-        os.kill(stack.pid(name), signal.SIGKILL)
+        kill(stack.pid(name))
     answer, body = call(stack, "GET", "/api/v1/rollouts")
     assert_problem(answer, body, 502)
     assert answer.getheader("Retry-After") == "1"
