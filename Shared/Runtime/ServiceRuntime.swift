@@ -131,16 +131,12 @@ public struct ServiceRuntime: Sendable {
     try server.start()
     logger.notice("listening", ["address": "\(settings.httpHost):\(server.port)"])
     let (producer, gathering) = (producer, gathering)
-    let front = ClosureService {
-      try? await Task.sleep(for: .seconds(Int64.max / 4))
-      await server.shutdown()
-    }
-    let back = ClosureService {
-      try? await Task.sleep(for: .seconds(Int64.max / 4))
+    let front = ClosureService(atEnd: { await server.shutdown() })
+    let back = ClosureService(atEnd: {
       async let last: Void = gathering.shutdown(timeout: .seconds(2))
       await producer.shutdown(timeout: .seconds(2))
       await last
-    }
+    })
     try await ServiceGroup(
       [("producer", back), ("outbox-relay", outbox)] + services + [("http", front)], logger: logger
     ).run()

@@ -27,7 +27,7 @@ final class BrokerAnnouncer: Service {
     // Kafka may be away: ending does not wait for it.
     let work = Task {
       while !Task.isCancelled {
-        await connected.wait(atMost: .seconds(3600))
+        await connected.wait()
         if isDue.exchange(false, ordering: .acquiring) { try await announce() }
       }
     }

@@ -77,11 +77,15 @@ extension CommandStore {
       SELECT NULL, id, created_at FROM told UNION ALL SELECT id, NULL, NULL FROM turn WHERE goes
       """
     ).decode((UUID?, Int64?, Date?).self)
-    let turns = Set(rows.compactMap(\.0))
+    var turns: Set<UUID> = []
+    var places: [OutboxRecords.Place] = []
+    for (turn, id, createdAt) in rows {
+      if let turn { turns.insert(turn) }
+      if let id, let createdAt { places.append((id, createdAt)) }
+    }
     let records = new.flatMap {
       turns.contains($0.command.head.id) ? [$0.created, $0.downlink] : [$0.created]
     }
-    let places = rows.compactMap { _, id, at in id.flatMap { id in at.map { (id: id, createdAt: $0) } } }
     return (turns, OutboxRecords(records, places: places.sorted { $0.id < $1.id }))
   }
 }

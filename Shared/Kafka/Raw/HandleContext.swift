@@ -4,8 +4,8 @@ import Synchronization
 
 /// What librdkafka's callbacks find by a handle's opaque pointer.
 ///
-/// `@unchecked Sendable`: `rebalanced` and `committed` are set before the first poll, and they are called only
-/// within polls, which all happen on the consumer's one thread; the rest is constant or atomic.
+/// `@unchecked Sendable`: `rebalanced` and `committed` are set and cleared by the consumer's one thread, and called only
+/// within its polls; the rest is constant or atomic.
 final class HandleContext: @unchecked Sendable {
   private let logger: Logger
   private let fatal = Atomic(false)

@@ -88,10 +88,10 @@ actor Session {
     let first = takeEnqueued()
     let all = first.map(\.query) + queries
     do {
-      return Self.tell(first, try await run(all, cancellable: true).answers)
+      return Self.handOut(first, try await run(all, cancellable: true).answers)
     } catch let error as PostgresError where Self.isStale(error) && transaction == .none && !isInTransaction {
       // A table has changed under a prepared statement. Nothing was done, and the statements are prepared anew.
-      return Self.tell(first, try await run(all, cancellable: true).answers)
+      return Self.handOut(first, try await run(all, cancellable: true).answers)
     } catch {
       // They may not even have been sent: whoever swallows this error must not commit without them.
       enqueued = first + enqueued
@@ -119,7 +119,8 @@ actor Session {
   }
 
   /// Hands the first answers to those who enqueued for them, and gives the others.
-  private static func tell(_ first: [Enqueued], _ answers: [PostgresRows]) -> [PostgresRows] {
+  @discardableResult
+  private static func handOut(_ first: [Enqueued], _ answers: [PostgresRows]) -> [PostgresRows] {
     for (statement, answer) in zip(first, answers) { statement.answered?(answer) }
     return Array(answers.dropFirst(first.count))
   }
@@ -140,7 +141,7 @@ actor Session {
     defer { leave() }
     try Task.checkCancellation()
     let first = takeEnqueued()
-    _ = Self.tell(first, try await run(first.map(\.query), cancellable: true).answers)
+    Self.handOut(first, try await run(first.map(\.query), cancellable: true).answers)
     let sql = transaction == .beginPending ? "BEGIN;" + sql : sql
     if transaction == .beginPending { transaction = .begun }
     let raw = try connection()
@@ -195,7 +196,7 @@ actor Session {
         .server(sqlState: "25P02"), "the transaction was rolled back, as one of its statements had failed",
         code: "25P02")
     }
-    _ = Self.tell(last, exchange.answers)
+    Self.handOut(last, exchange.answers)
     committed()
   }
 

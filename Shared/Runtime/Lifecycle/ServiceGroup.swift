@@ -12,13 +12,16 @@ public protocol Service: Sendable {
   func run() async throws
 }
 
-/// A service made of a closure.
+/// What is to be done when the services are told to end.
 public struct ClosureService: Service {
-  private let body: @Sendable () async throws -> Void
+  private let body: @Sendable () async -> Void
 
-  public init(_ body: @escaping @Sendable () async throws -> Void) { self.body = body }
+  public init(atEnd body: @escaping @Sendable () async -> Void) { self.body = body }
 
-  public func run() async throws { try await body() }
+  public func run() async throws {
+    await Wakeup().wait()
+    await body()
+  }
 }
 
 /// Runs services until SIGTERM or SIGINT, then ends them in reverse order: what takes work in goes first, what the

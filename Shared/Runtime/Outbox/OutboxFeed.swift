@@ -77,19 +77,20 @@ struct OutboxFeed {
   }
 
   private mutating func give(_ rows: [Read]) {
-    held.formUnion(rows.compactMap(\.row?.id))
     for read in rows where read.row == nil && unknown.insert(read.id).inserted {
       logger.error(
         "a record for a topic that only a newer version knows waits for that version", ["id": "\(read.id)"])
     }
-    lanes.urgent.add(rows.compactMap(\.row).filter(\.event.isUrgent))
-    lanes.gathering.add(rows.compactMap(\.row).filter { !$0.event.isUrgent })
+    let known = rows.compactMap(\.row)
+    held.formUnion(known.map(\.id))
+    lanes.urgent.add(known.filter(\.event.isUrgent))
+    lanes.gathering.add(known.filter { !$0.event.isUrgent })
   }
 
   /// What has come: as it was handed over, where nothing else can have come before it, or from the table.
   private mutating func news(at now: ContinuousClock.Instant) async throws -> [Read] {
     let (handed, mustRead) = handoff.take()
-    let isTime = now - lastRead >= (position.missing.isEmpty ? Self.poll : Self.deletion.after)
+    let isTime = now - lastRead >= (position.hasGaps ? Self.deletion.after : Self.poll)
     if !mustRead, !isTime, let news = position.news(of: handed.map(\.id)) {
       let fresh = Set(news)
       return handed.filter { fresh.contains($0.id) }.map { Read(id: $0.id, row: $0) }

@@ -72,7 +72,7 @@ final class OutboxLane: Sendable {
       let (done, left) = try await publish(rows)
       state.withLock { state in
         state.done += done
-        state.waiting = left + state.waiting
+        state.waiting.insert(contentsOf: left, at: 0)
       }
       published(done)
       if !left.isEmpty { try await Task.sleep(for: Self.patience) }

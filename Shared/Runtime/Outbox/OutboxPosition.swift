@@ -19,6 +19,9 @@ struct OutboxPosition {
   private var mark: (last: Int64, at: ContinuousClock.Instant)?
   private var nextSweep: ContinuousClock.Instant?
 
+  /// Whether ids below `last` have not been seen.
+  var hasGaps: Bool { !missingSince.isEmpty }
+
   /// Ids below `last` that have not been seen.
   var missing: [Int64] { missingSince.keys.sorted() }
 

@@ -18,10 +18,7 @@ public final class OutboxRecords: Sendable {
     self.places = Mutex(places)
   }
 
-  /// The statement that writes them.
-  var insert: PostgresQuery { Outbox.insert(events) }
-
-  /// - Parameter answer: to `insert`. One that cannot be read leaves them to be read from the table.
+  /// - Parameter answer: to `Outbox.insert`. One that cannot be read leaves them to be read from the table.
   func stored(_ answer: PostgresRows) {
     let places = (try? answer.decode((Int64, Date).self)) ?? []
     self.places.withLock { $0 = places.map { (id: $0.0, createdAt: $0.1) } }

@@ -49,19 +49,16 @@ public final class OutboxRelay: Service {
   public func tell(_ events: [Event], on connection: PostgresConnection) async throws -> OutboxRecords {
     let records = OutboxRecords(events)
     guard !events.isEmpty else { return records }
-    try await connection.enqueue(records.insert) { records.stored($0) }
+    try await connection.enqueue(Outbox.insert(events)) { records.stored($0) }
     try await connection.afterCommit { self.committed(records) }
     return records
   }
 
   /// The same, after the commit of a statement of one's own that wrote them.
   public func committed(_ records: OutboxRecords) {
-    if leads.withLock({ $0 }) { handoff.add(records.rows) }
-    ring()
-  }
-
-  private func ring() {
-    if leads.withLock({ $0 }) { wakeUp.signal() } else { notify.signal() }
+    guard leads.withLock({ $0 }) else { return notify.signal() }
+    handoff.add(records.rows)
+    wakeUp.signal()
   }
 
   /// Waits until Kafka has what the next step waits for, for changes that others must be able to see at once.
@@ -149,7 +146,7 @@ public final class OutboxRelay: Service {
   /// Tells the replica that holds the lock, outside of the hot transactions and never more often than each 5 ms.
   private func notifyLeader() async throws {
     while !Task.isCancelled {
-      await notify.wait(atMost: .seconds(3600))
+      await notify.wait()
       try Task.checkCancellation()
       do { _ = try await database.query("SELECT pg_notify(\(Self.channel), '')") } catch let error
         as PostgresError
