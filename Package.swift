@@ -25,7 +25,8 @@ func service(
 ) -> [Target] {
   let path = "Services/\(folder)"
   let rooms: [Target.Dependency] =
-    ["Wire", "Observability", "Runtime", "HTTP", "Kafka", "Postgres"] + (directory ? ["Directory"] : [])
+    ["Wire", "Observability", "Loop", "Runtime", "HTTP", "Kafka", "Postgres"]
+    + (directory ? ["Directory"] : [])
   return [
     .target(
       name: "\(name)Domain", dependencies: ["Wire"], path: "\(path)/Domain", swiftSettings: strict),
@@ -47,7 +48,7 @@ func tool(_ folder: String, _ dependencies: [Target.Dependency]) -> Target {
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(
-    name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)",
+    name: "\(name)Tests", dependencies: dependencies + ["Loop", "TestSupport"], path: "Tests/\(name)",
     swiftSettings: strict)
 }
 
@@ -75,25 +76,28 @@ let package = Package(
 
     shared("Wire"),
     shared("Threads", ["CLinux"]),
+    shared("Loop", ["Threads", "CLinux"]),
     shared("Observability", ["Threads"]),
     shared("Crypto", ["COpenSSL"]),
-    shared("HTTP", ["Observability", "Threads", "CMicroHTTPD", "CCurl"]),
-    shared("Kafka", ["Observability", "Threads", "CRdKafka"]),
-    shared("Postgres", ["Observability", "Threads", "CPQ"]),
-    shared("MQTT", ["Observability", "Threads", "CMosquitto"]),
-    shared("Runtime", ["Wire", "Observability", "Crypto", "HTTP", "Kafka", "Postgres"]),
-    shared("Directory", ["Wire", "Observability", "Runtime", "Kafka", "Postgres"]),
+    shared("HTTP", ["Observability", "Loop", "Threads", "CMicroHTTPD", "CCurl"]),
+    shared("Kafka", ["Observability", "Loop", "Threads", "CRdKafka"]),
+    shared("Postgres", ["Observability", "Loop", "Threads", "CPQ"]),
+    shared("MQTT", ["Observability", "Loop", "Threads", "CMosquitto"]),
+    shared("Runtime", ["Wire", "Observability", "Loop", "Crypto", "HTTP", "Kafka", "Postgres"]),
+    shared("Directory", ["Wire", "Observability", "Loop", "Runtime", "Kafka", "Postgres"]),
 
     tool("devkafka", ["CRdKafka"]),
     .target(
-      name: "Simulator", dependencies: ["Wire", "Observability", "MQTT", "Runtime", "Crypto"],
+      name: "Simulator", dependencies: ["Wire", "Observability", "Loop", "MQTT", "Runtime", "Crypto"],
       path: "Tools/martlet/Simulator", swiftSettings: strict),
     .executableTarget(
-      name: "martlet", dependencies: ["Wire", "Observability", "Runtime", "Kafka", "Simulator"],
+      name: "martlet", dependencies: ["Wire", "Observability", "Loop", "Runtime", "Kafka", "Simulator"],
       path: "Tools/martlet", exclude: ["Simulator"], swiftSettings: strict),
-    tool("bench", ["Wire", "Observability", "HTTP", "Kafka", "MQTT", "Postgres", "Runtime"]),
+    tool("bench", ["Wire", "Observability", "Loop", "HTTP", "Kafka", "MQTT", "Postgres", "Runtime"]),
 
-    .target(name: "TestSupport", dependencies: ["Threads"], path: "Tests/Support", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["Loop", "Threads"], path: "Tests/Support", swiftSettings: strict),
+    tests("Loop", ["Threads"]),
     tests("Wire", ["Wire"]),
     tests(
       "Commands",
