@@ -1,5 +1,6 @@
 import HTTP
 import Kafka
+import Loop
 import Observability
 import Postgres
 import Runtime
@@ -24,20 +25,21 @@ public struct BridgeService: Sendable {
   private let announcer: BrokerAnnouncer
 
   /// - Throws: a setting that cannot work.
-  public init(settings: BridgeSettings) throws {
-    let runtime = try ServiceRuntime(service: "bridge", settings: settings.common)
+  public init(settings: BridgeSettings, loop: EventLoop) throws {
+    let runtime = try ServiceRuntime(service: "bridge", settings: settings.common, loop: loop)
     let replica = settings.common.replica
     let metrics = BridgeMetrics(runtime.metrics)
-    let producer = ConfirmedProducer(producer: runtime.producer, logger: runtime.logger)
-    let announcer = BrokerAnnouncer(producer: producer, metrics: metrics)
+    let producer = ConfirmedProducer(loop: loop, producer: runtime.producer, logger: runtime.logger)
+    let announcer = BrokerAnnouncer(loop: loop, producer: producer, metrics: metrics)
     let session = DownlinkSession(
-      configuration: settings.mqtt.downlink(replica: replica), logger: runtime.logger,
+      loop: loop, configuration: settings.mqtt.downlink(replica: replica), logger: runtime.logger,
       onConnect: { announcer.brokerConnected() })
     let downlink = try DownlinkConsumer(
-      kafka: runtime.kafka, replica: replica, session: session, producer: producer, metrics: metrics,
+      loop: loop, kafka: runtime.kafka, replica: replica, session: session, producer: producer,
+      metrics: metrics,
       logger: runtime.logger)
     let uplink = UplinkSlots(
-      slots: ClientSlots(database: runtime.database), replica: replica, settings: settings.mqtt,
+      loop: loop, slots: ClientSlots(database: runtime.database), replica: replica, settings: settings.mqtt,
       handler: UplinkHandler(producer: producer, metrics: metrics, logger: runtime.logger.labelled("uplink")),
       logger: runtime.logger)
     runtime.health.register("mqtt-uplink") { uplink.notReady() }

@@ -1,5 +1,6 @@
 import Directory
 import FoundationEssentials
+import Loop
 import Observability
 import Postgres
 import Runtime
@@ -22,18 +23,20 @@ public struct CommandsSettings: Sendable {
 
 extension CommandsService {
   /// Builds the service and runs it until SIGTERM.
-  public static func run(_ settings: CommandsSettings) async throws {
+  public static func run(_ settings: CommandsSettings, on loop: EventLoop) async throws {
     let runtime = try ServiceRuntime(
-      service: "commands", settings: settings.common, planner: ServiceRuntime.keyLookupPlans)
+      service: "commands", settings: settings.common, loop: loop, planner: ServiceRuntime.keyLookupPlans)
     let (directory, entities) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
     let service = CommandsService(runtime: runtime, directory: directory)
-    let sweeper = DeadlineSweeper(service: service, logger: runtime.logger.labelled("deadline-sweeper"))
+    let sweeper = DeadlineSweeper(
+      service: service, loop: loop, logger: runtime.logger.labelled("deadline-sweeper"))
     let inbox = UplinkInbox(service: service, sweeper: sweeper)
     let uplinks = try runtime.consumer(.init(name: "uplink", topic: .deviceUplink)) {
       try await inbox.apply($0, $1)
     }
     var api = API(
-      authenticator: Authenticator(rootKey: settings.rootKey, store: directory), logger: runtime.logger,
+      authenticator: Authenticator(rootKey: settings.rootKey, loop: loop, store: directory),
+      logger: runtime.logger,
       metrics: runtime.metrics)
     api.commands(service)
     try await runtime.run(

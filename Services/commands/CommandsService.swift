@@ -22,7 +22,7 @@ public struct CommandsService: Sendable {
     self.store = store
     self.directory = directory
     self.outbox = outbox
-    inserts = Batcher(maximum: 500) { new in
+    inserts = Batcher(runtime.loop, maximum: 500) { new in
       let (turns, records) = try await store.insert(new)
       outbox.committed(records)
       return new.map { turns.contains($0.command.head.id) }

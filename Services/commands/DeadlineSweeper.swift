@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Loop
 import Observability
 import Runtime
 
@@ -10,9 +11,10 @@ struct DeadlineSweeper: Service {
 
   let service: CommandsService
   let logger: Logger
-  private let early = Wakeup()
+  private let early: Wakeup
 
-  init(service: CommandsService, logger: Logger) {
+  init(service: CommandsService, loop: EventLoop, logger: Logger) {
+    early = Wakeup(loop)
     self.service = service
     self.logger = logger
   }

@@ -1,4 +1,5 @@
 import Directory
+import Loop
 import Postgres
 import Runtime
 
@@ -31,17 +32,19 @@ extension ConfigService {
   ]
 
   /// Builds the service and runs it until SIGTERM.
-  public static func run(_ settings: ConfigSettings) async throws {
-    let runtime = try ServiceRuntime(service: "config", settings: settings.common)
+  public static func run(_ settings: ConfigSettings, on loop: EventLoop) async throws {
+    let runtime = try ServiceRuntime(service: "config", settings: settings.common, loop: loop)
     let (directory, entities) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
     let service = ConfigService(runtime, directory: directory)
     let inbox = UplinkInbox(service: service)
     let uplinks = try runtime.consumer(UplinkInbox.configuration) { try await inbox.apply($0, $1) }
     var api = API(
-      authenticator: Authenticator(rootKey: settings.rootKey, store: directory), logger: runtime.logger,
+      authenticator: Authenticator(rootKey: settings.rootKey, loop: loop, store: directory),
+      logger: runtime.logger,
       metrics: runtime.metrics)
     api.config(service)
-    let sweeper = DocumentSweeper(service: service, logger: runtime.logger.labelled("document-sweeper"))
+    let sweeper = DocumentSweeper(
+      service: service, loop: loop, logger: runtime.logger.labelled("document-sweeper"))
     try await runtime.run(
       migrations: migrations,
       services: [("directory", entities), ("uplink", uplinks), ("document-sweeper", sweeper)],

@@ -1,3 +1,4 @@
+import Loop
 import Observability
 import Postgres
 import Runtime
@@ -20,8 +21,8 @@ public struct RegistrySettings: Sendable {
 
 extension RegistryService {
   /// Builds the service and runs it until SIGTERM.
-  public static func run(_ settings: RegistrySettings) async throws {
-    let runtime = try ServiceRuntime(service: "registry", settings: settings.common)
+  public static func run(_ settings: RegistrySettings, on loop: EventLoop) async throws {
+    let runtime = try ServiceRuntime(service: "registry", settings: settings.common, loop: loop)
     let registry = RegistryService(runtime: runtime, broker: settings.broker)
     let inbox = UplinkInbox(registry: registry)
     var reading = BatchConsumer.Configuration(name: "state", topic: .deviceUplink)
@@ -30,7 +31,8 @@ extension RegistryService {
     reading.gathering = .milliseconds(250)
     let states = try runtime.consumer(reading) { try await inbox.apply($0, $1) }
     var api = API(
-      authenticator: Authenticator(rootKey: settings.rootKey, store: APIKeyTable(database: runtime.database)),
+      authenticator: Authenticator(
+        rootKey: settings.rootKey, loop: loop, store: APIKeyTable(database: runtime.database)),
       logger: runtime.logger, metrics: runtime.metrics)
     api.registry(registry)
     try await runtime.run(

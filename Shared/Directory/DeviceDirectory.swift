@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Kafka
+import Loop
 import Postgres
 import Runtime
 import Wire
@@ -37,20 +38,21 @@ public struct DeviceDirectory: KeyStore, Sendable {
   ) throws -> (directory: DeviceDirectory, consumer: BatchConsumer) {
     let applier = DirectoryApplier()
     let directory = DeviceDirectory(
-      database: runtime.database, kafka: try KafkaAdmin(configuration: runtime.kafka, logger: runtime.logger))
+      loop: runtime.loop, database: runtime.database,
+      kafka: try KafkaAdmin(configuration: runtime.kafka, logger: runtime.logger))
     let consumer = try runtime.consumer(.init(name: consumerName, topic: .registryEntities)) {
       messages, connection in
-      if delay > .zero { try await Task.sleep(for: delay) }
+      if delay > .zero { try await runtime.loop.sleep(for: delay) }
       return try await applier.apply(messages, connection)
     }
     return (directory, consumer)
   }
 
-  init(database: PostgresClient, kafka: KafkaAdmin) {
+  init(loop: EventLoop, database: PostgresClient, kafka: KafkaAdmin) {
     self.database = database
-    progress = DirectoryProgress(database: database, kafka: kafka, consumer: Self.consumerName)
-    devices = Batcher(maximum: 500) { try await Self.find($0, in: database) }
-    boards = Believed(for: .milliseconds(500), maximum: 1000) { try await Self.board($0, in: database) }
+    progress = DirectoryProgress(loop: loop, database: database, kafka: kafka, consumer: Self.consumerName)
+    devices = Batcher(loop, maximum: 500) { try await Self.find($0, in: database) }
+    boards = Believed(loop, for: .milliseconds(500), maximum: 1000) { try await Self.board($0, in: database) }
   }
 
   /// Finds a device by record id, `deviceId` or `mcuId`, in that order.

@@ -1,4 +1,5 @@
 import Kafka
+import Loop
 import Postgres
 import Runtime
 import Wire
@@ -8,6 +9,7 @@ struct DirectoryProgress: Sendable {
   /// Longer than a consumer's session (6 s): so long nobody reads the partitions of a replica that has just gone.
   private static let patience: Duration = .seconds(10)
 
+  let loop: EventLoop
   let database: PostgresClient
   let kafka: KafkaAdmin
   let consumer: String
@@ -24,7 +26,7 @@ struct DirectoryProgress: Sendable {
     while true {
       if try await behind(ends, topic) == 0 { return }
       if ContinuousClock.now >= limit { throw DirectoryBehind(reason: "the copy is being caught up") }
-      try await Task.sleep(for: .milliseconds(5))
+      try await loop.sleep(for: .milliseconds(5))
     }
   }
 

@@ -1,5 +1,6 @@
 import HTTP
 import Kafka
+import Loop
 import Observability
 import Postgres
 import Wire
@@ -40,6 +41,8 @@ public struct CommonSettings: Sendable {
 /// What a service stands on: its clients, its health, its metrics, and the order in which all of it starts and ends.
 public struct ServiceRuntime: Sendable {
   public let name: String
+  /// Where everything of the service runs.
+  public let loop: EventLoop
   public let settings: CommonSettings
   public let logger: Logger
   public let metrics: Metrics
@@ -63,9 +66,11 @@ public struct ServiceRuntime: Sendable {
   /// - Parameter planner: server settings for the sessions of this service.
   /// - Throws: a setting that cannot work.
   public init(
-    service name: String, settings: CommonSettings, planner: [(name: String, value: String)] = []
+    service name: String, settings: CommonSettings, loop: EventLoop,
+    planner: [(name: String, value: String)] = []
   ) throws {
     self.name = name
+    self.loop = loop
     self.settings = settings
     let logger = Logger(label: name, level: settings.logLevel, metadata: ["replica": settings.replica])
     self.logger = logger
@@ -85,7 +90,7 @@ public struct ServiceRuntime: Sendable {
     producer = try KafkaProducer(configuration: kafka, connections: 2, logger: logger)
     gathering = try KafkaProducer(configuration: kafka, logger: logger)
     outbox = OutboxRelay(
-      service: name, database: database, producer: producer, gathering: gathering, logger: logger,
+      service: name, loop: loop, database: database, producer: producer, gathering: gathering, logger: logger,
       metrics: metrics)
     health.register("postgres") {
       do {
@@ -100,7 +105,7 @@ public struct ServiceRuntime: Sendable {
     _ configuration: BatchConsumer.Configuration, apply: @escaping BatchConsumer.Apply
   ) throws -> BatchConsumer {
     let consumer = try BatchConsumer(
-      configuration, service: name, instance: settings.replica, kafka: kafka, database: database,
+      configuration, service: name, instance: settings.replica, loop: loop, kafka: kafka, database: database,
       logger: logger, metrics: metrics, outbox: outbox, apply: apply)
     health.register("consumer-\(configuration.name)") { consumer.notReady() }
     return consumer
@@ -120,7 +125,7 @@ public struct ServiceRuntime: Sendable {
         host: settings.httpHost, port: settings.httpPort, maximumBodyBytes: settings.maximumBody,
         drainTimeout: .seconds(2)),
       logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
-    let pool = Task { [database] in try await database.run() }
+    let pool = loop.task(throwing: { [database] in try await database.run() })
     defer { pool.cancel() }
     for (set, migrations) in [("runtime", Outbox.migrations)] + migrations {
       let applied = try await database.migrate(migrations, set: set)
@@ -131,14 +136,17 @@ public struct ServiceRuntime: Sendable {
     try server.start()
     logger.notice("listening", ["address": "\(settings.httpHost):\(server.port)"])
     let (producer, gathering) = (producer, gathering)
-    let front = ClosureService(atEnd: { await server.shutdown() })
-    let back = ClosureService(atEnd: {
-      async let last: Void = gathering.shutdown(timeout: .seconds(2))
-      await producer.shutdown(timeout: .seconds(2))
-      await last
-    })
+    let front = ClosureService(loop, atEnd: { await server.shutdown() })
+    let back = ClosureService(
+      loop,
+      atEnd: {
+        async let last: Void = gathering.shutdown(timeout: .seconds(2))
+        await producer.shutdown(timeout: .seconds(2))
+        await last
+      })
     try await ServiceGroup(
-      [("producer", back), ("outbox-relay", outbox)] + services + [("http", front)], logger: logger
+      [("producer", back), ("outbox-relay", outbox)] + services + [("http", front)], loop: loop,
+      logger: logger
     ).run()
     logger.notice("ended")
   }

@@ -176,7 +176,8 @@ struct RelayWorld: Sendable {
   private static func newRelay(_ database: PostgresClient, _ kafka: KafkaConfiguration) throws -> OutboxRelay
   {
     OutboxRelay(
-      service: "tests", database: database, producer: try KafkaProducer(configuration: kafka, logger: logger),
+      service: "tests", loop: .start("relay-test"), database: database,
+      producer: try KafkaProducer(configuration: kafka, logger: logger),
       gathering: try KafkaProducer(configuration: kafka, logger: logger), logger: logger, metrics: Metrics())
   }
 

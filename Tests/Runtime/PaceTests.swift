@@ -24,7 +24,7 @@ import Testing
 
   @Test func aBatcherMakesOneBatchOfWhatComesTogether() async throws {
     let sizes = Sizes()
-    let batcher = Batcher<Int, Int>(maximum: 100) { inputs in
+    let batcher = Batcher<Int, Int>(.start("batcher-test"), maximum: 100) { inputs in
       await sizes.add(inputs.count)
       return inputs.map { $0 * 2 }
     }

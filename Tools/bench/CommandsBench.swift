@@ -1,6 +1,7 @@
 import FoundationEssentials
 import HTTP
 import Kafka
+import Loop
 import Observability
 import Runtime
 import Wire
@@ -49,7 +50,7 @@ struct CommandsBench: Sendable {
   let devices: [String]
   let watcher: SuccessWatcher
 
-  static func run(_ settings: BenchSettings) async throws {
+  static func run(_ settings: BenchSettings, on loop: EventLoop) async throws {
     let logger = Logger(label: "bench", level: .warning)
     let devices = try lines(settings.folder + "/devices.txt")
     let key = try lines(settings.folder + "/key.txt")[0]

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import HTTP
+import Loop
 import Observability
 import Runtime
 import Wire
@@ -21,7 +22,7 @@ struct FleetSettings: Sendable {
 
 /// The devices of a measurement.
 enum Fleet {
-  static func prepare(_ settings: FleetSettings) async throws {
+  static func prepare(_ settings: FleetSettings, on loop: EventLoop) async throws {
     let logger = Logger(label: "bench", level: .warning)
     let client = HTTPClient(logger: logger)
     let root = Caller(client: client, url: settings.url, key: settings.rootKey)

@@ -5,17 +5,17 @@ import Runtime
 let arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.first {
 case "prepare":
-  await Program.run(
+  Program.run(
     "martlet-bench prepare",
     about: "Makes an organisation, a key, a board and devices, and writes their ids.",
     arguments: Array(arguments.dropFirst()), settings: { FleetSettings(&$0) }, body: Fleet.prepare)
 case "commands":
-  await Program.run(
+  Program.run(
     "martlet-bench commands",
     about: "Measures whole command lifecycles, from POST to SUCCESS, with the fleet that `prepare` made.",
     arguments: Array(arguments.dropFirst()), settings: { BenchSettings(&$0) }, body: CommandsBench.run)
 default:
-  await Program.run(
+  Program.run(
     "martlet-bench", about: "Measures the running stack: martlet-bench prepare, then martlet-bench commands.",
-    arguments: arguments.isEmpty ? ["--help"] : arguments, settings: { _ in () }, body: { _ in })
+    arguments: arguments.isEmpty ? ["--help"] : arguments, settings: { _ in () }, body: { _, _ in })
 }

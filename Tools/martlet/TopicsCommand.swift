@@ -19,16 +19,16 @@ enum TopicsCommand {
 
     """
 
-  static func run(_ arguments: [String]) async {
+  static func run(_ arguments: [String]) {
     switch arguments.first {
-    case "create": await create(Array(arguments.dropFirst()))
+    case "create": create(Array(arguments.dropFirst()))
     case "--help", "-h": Program.print(usage)
     default: Program.fail(usage, status: 64)
     }
   }
 
-  private static func create(_ arguments: [String]) async {
-    await Program.run(
+  private static func create(_ arguments: [String]) {
+    Program.run(
       "martlet topics create",
       about: "Creates the suite's Kafka topics; those that exist stay as they are.", arguments: arguments,
       settings: { reader in
@@ -37,7 +37,7 @@ enum TopicsCommand {
           replication: reader.int(
             "replication", default: 1, in: 1...32, help: "How many brokers hold each partition."))
       },
-      body: { try await create($0) })
+      body: { settings, _ in try await create(settings) })
   }
 
   private static func create(_ settings: Settings) async throws {

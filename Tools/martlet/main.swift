@@ -18,11 +18,11 @@ var words = Array(CommandLine.arguments.dropFirst())
 let command = words.isEmpty ? "" : words.removeFirst()
 switch command {
 case "simulate":
-  await Program.run(
+  Program.run(
     "martlet simulate", about: "Runs a fleet of simulated devices that obey commands and desired documents.",
     arguments: words, settings: { SimulatorSettings(&$0) },
-    body: { try await SimulatedFleet($0).runUntilSignalled() })
-case "topics": await TopicsCommand.run(words)
+    body: { try await SimulatedFleet($0, loop: $1).runUntilSignalled() })
+case "topics": TopicsCommand.run(words)
 case "--help", "-h", "help": Program.print(usage)
 default:
   let what = command.isEmpty ? "" : "martlet: there is no command \(command)\n\n"

@@ -1,7 +1,7 @@
 import BridgeService
 import Runtime
 
-await Program.run(
+Program.run(
   "martlet-bridge", about: "Martlet's bridge: carries messages between the devices' MQTT broker and Kafka.",
   settings: { BridgeSettings(&$0) },
-  body: { try await BridgeService(settings: $0).run() })
+  body: { try await BridgeService(settings: $0, loop: $1).run() })

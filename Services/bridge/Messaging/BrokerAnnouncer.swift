@@ -1,3 +1,4 @@
+import Loop
 import Runtime
 import Synchronization
 import Wire
@@ -9,10 +10,13 @@ final class BrokerAnnouncer: Service {
 
   private let producer: ConfirmedProducer
   private let metrics: BridgeMetrics
-  private let connected = Wakeup()
+  private let loop: EventLoop
+  private let connected: Wakeup
   private let isDue = Atomic(false)
 
-  init(producer: ConfirmedProducer, metrics: BridgeMetrics) {
+  init(loop: EventLoop, producer: ConfirmedProducer, metrics: BridgeMetrics) {
+    self.loop = loop
+    connected = Wakeup(loop)
     self.producer = producer
     self.metrics = metrics
   }
@@ -25,14 +29,14 @@ final class BrokerAnnouncer: Service {
 
   func run() async throws {
     // Kafka may be away: ending does not wait for it.
-    let work = Task {
+    let work = loop.task(throwing: { [self] in
       while !Task.isCancelled {
         await connected.wait()
         if isDue.exchange(false, ordering: .acquiring) { try await announce() }
       }
-    }
+    })
     defer { work.cancel() }
-    while true { try await Task.sleep(for: .seconds(3600)) }
+    while true { try await loop.sleep(for: .seconds(3600)) }
   }
 
   private func announce() async throws {

@@ -1,6 +1,7 @@
 import BridgeDomain
 import FoundationEssentials
 import Kafka
+import Loop
 import Observability
 import Runtime
 import Synchronization
@@ -8,12 +9,14 @@ import Wire
 
 /// Sends records until Kafka has confirmed every one of them.
 struct ConfirmedProducer: Sendable {
+  private let loop: EventLoop
   private let producer: KafkaProducer
   private let encoder = EventEncoder(service: "bridge")
   private let ids = RecordIds()
   private let logger: Logger
 
-  init(producer: KafkaProducer, logger: Logger) {
+  init(loop: EventLoop, producer: KafkaProducer, logger: Logger) {
+    self.loop = loop
     self.producer = producer
     self.logger = logger
   }
@@ -31,7 +34,7 @@ struct ConfirmedProducer: Sendable {
       let failed = zip(left, deliveries).map { isLost($0, $1) }
       left = Resend.indices(keys: left.map(\.key), failed: failed).map { left[$0] }
       if left.isEmpty { return }
-      try await Task.sleep(for: backoff)
+      try await loop.sleep(for: backoff)
       backoff = min(backoff * 2, .seconds(2))
     }
   }

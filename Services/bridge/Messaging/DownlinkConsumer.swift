@@ -1,6 +1,7 @@
 import BridgeDomain
 import FoundationEssentials
 import Kafka
+import Loop
 import Observability
 import Runtime
 import Synchronization
@@ -14,6 +15,7 @@ import Wire
 final class DownlinkConsumer: Service {
   static let group = "martlet-bridge-downlink"
 
+  private let loop: EventLoop
   private let consumer: KafkaConsumer
   private let admin: KafkaAdmin
   private let session: DownlinkSession
@@ -25,9 +27,11 @@ final class DownlinkConsumer: Service {
   private let done = Mutex<[KafkaPartition: Int64]>([:])
 
   init(
-    kafka: KafkaConfiguration, replica: String, session: DownlinkSession, producer: ConfirmedProducer,
+    loop: EventLoop, kafka: KafkaConfiguration, replica: String, session: DownlinkSession,
+    producer: ConfirmedProducer,
     metrics: BridgeMetrics, logger: Logger
   ) throws {
+    self.loop = loop
     let admin = try KafkaAdmin(configuration: kafka, logger: logger)
     self.admin = admin
     consumer = try KafkaConsumer(
@@ -52,7 +56,7 @@ final class DownlinkConsumer: Service {
     } onCancel: {
       publisher.stop()
     }
-    await Task { await self.close() }.value
+    await loop.task { await self.close() }.value
     try result.get()
   }
 
@@ -65,11 +69,11 @@ final class DownlinkConsumer: Service {
         guard !messages.isEmpty else { continue }
         pace.began(messages.count, at: .now)
         let batch = DownlinkBatch(messages)
-        let work = Task { await publish(batch) }
+        let work = loop.task { await self.publish(batch) }
         guard let reports = await work.value else { break }
         try await confirming?.value
-        confirming = Task { try await confirm(reports, batch) }
-        try await pace.wait()
+        confirming = loop.task(throwing: { try await self.confirm(reports, batch) })
+        try await pace.wait(on: loop)
       }
     } catch {
       await finish(confirming)
@@ -81,7 +85,7 @@ final class DownlinkConsumer: Service {
   /// The last batch's reports, unless Kafka is away.
   private func finish(_ confirming: Task<Void, any Error>?) async {
     guard let confirming else { return }
-    _ = await Bounded.run(.seconds(1)) { try? await confirming.value }
+    _ = await Bounded.run(loop, .seconds(1)) { try? await confirming.value }
   }
 
   private func publish(_ batch: DownlinkBatch) async -> [Event]? {
@@ -101,10 +105,10 @@ final class DownlinkConsumer: Service {
   private func close() async {
     // The commits of the last moments may still be on their way: whoever comes next would repeat what is done.
     let next = done.withLock { $0 }
-    _ = await Bounded.run(.seconds(1)) { [consumer] in try? await consumer.commitAndWait(next) }
+    _ = await Bounded.run(loop, .seconds(1)) { [consumer] in try? await consumer.commitAndWait(next) }
     await session.end()
     await consumer.close(timeout: .seconds(1))
-    _ = await Bounded.run(.milliseconds(500)) { [admin] in await admin.shutdown() }
+    _ = await Bounded.run(loop, .milliseconds(500)) { [admin] in await admin.shutdown() }
   }
 }
 

@@ -46,9 +46,5 @@ struct UplinkHandler: Sendable {
     }
     try await producer.send(events)
     metrics.confirming.record(ContinuousClock.now - start)
-    // What was said is in Kafka: only the PUBACKs wait, and the next batch grows meanwhile.
-    var pace = Pace()
-    pace.began(events.count, at: start)
-    try? await pace.wait()
   }
 }

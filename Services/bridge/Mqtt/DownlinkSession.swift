@@ -1,4 +1,5 @@
 import BridgeDomain
+import Loop
 import MQTT
 import Observability
 import Runtime
@@ -16,15 +17,19 @@ final class DownlinkSession: Sendable {
     case failed
   }
 
-  private let loop: MQTTEventLoop
+  private let mqtt: MQTTEventLoop
   private let session: MQTTSession
-  private let connected = Wakeup()
+  private let connected: Wakeup
 
   /// - Parameter onConnect: called after each CONNACK.
-  init(configuration: MQTTConfiguration, logger: Logger, onConnect: @escaping @Sendable () -> Void) {
-    loop = MQTTEventLoop(name: "mqtt-downlink", logger: logger)
+  init(
+    loop: EventLoop, configuration: MQTTConfiguration, logger: Logger,
+    onConnect: @escaping @Sendable () -> Void
+  ) {
+    connected = Wakeup(loop)
+    mqtt = MQTTEventLoop(name: "mqtt-downlink", logger: logger)
     session = MQTTSession(
-      configuration: configuration, loop: loop, logger: logger,
+      configuration: configuration, loop: mqtt, logger: logger,
       onState: { [connected] state in
         guard case .connected = state else { return }
         connected.signal()
@@ -59,7 +64,7 @@ final class DownlinkSession: Sendable {
 
   func end() async {
     await session.disconnect(timeout: .seconds(1))
-    loop.shutdown()
+    mqtt.shutdown()
   }
 }
 

@@ -1,5 +1,6 @@
 import BridgeDomain
 import FoundationEssentials
+import Loop
 import MQTT
 import Observability
 import Runtime
@@ -12,7 +13,8 @@ actor UplinkSlots: Service {
   private let settings: MqttSettings
   private let handler: UplinkHandler
   private let logger: Logger
-  private let look = Wakeup()
+  private let loop: EventLoop
+  private let look: Wakeup
   private var replica: SlotPlan.Replica
   private var home: MQTTUplinkSession?
   private var draining: [Int: (task: Task<Void, Never>, session: MQTTUplinkSession?)] = [:]
@@ -21,7 +23,12 @@ actor UplinkSlots: Service {
   /// How often the leases are renewed.
   private static let interval = Duration.seconds(3)
 
-  init(slots: ClientSlots, replica: String, settings: MqttSettings, handler: UplinkHandler, logger: Logger) {
+  init(
+    loop: EventLoop, slots: ClientSlots, replica: String, settings: MqttSettings, handler: UplinkHandler,
+    logger: Logger
+  ) {
+    self.loop = loop
+    look = Wakeup(loop)
     self.slots = slots
     self.settings = settings
     self.handler = handler
@@ -42,7 +49,7 @@ actor UplinkSlots: Service {
       await look.wait(atMost: replica.home == nil ? .milliseconds(500) : Self.interval)
     }
     // Not in this task: it is cancelled.
-    await Task { await self.depart() }.value
+    await loop.task { await self.depart() }.value
   }
 
   private func round() async throws {
@@ -95,7 +102,7 @@ actor UplinkSlots: Service {
   private func adopt(_ number: Int) {
     logger.notice("taking over what a replica left behind", ["slot": "\(number)"])
     replica.adopted.insert(number)
-    draining[number] = (Task { await self.drain(number) }, nil)
+    draining[number] = (loop.task { await self.drain(number) }, nil)
   }
 
   /// Handles what waits in the slot's session and ends it, however often that takes.
@@ -115,7 +122,7 @@ actor UplinkSlots: Service {
           logger.warning("a client id could not be freed", ["slot": "\(number)", "error": "\(error)"])
         }
       }
-      try? await Task.sleep(for: .seconds(1))
+      try? await loop.sleep(for: .seconds(1))
     }
   }
 
@@ -126,10 +133,10 @@ actor UplinkSlots: Service {
     guard let home, let number = replica.home else { return }
     let holder = replica.holder
     let slots = slots
-    let mayEnd = await Bounded.run(.seconds(1)) { (try? await slots.depart(holder)) ?? false } ?? false
+    let mayEnd = await Bounded.run(loop, .seconds(1)) { (try? await slots.depart(holder)) ?? false } ?? false
     let hasEnded = mayEnd ? await home.leave(timeout: .milliseconds(1200)) : false
     if !mayEnd { await home.stop(timeout: .milliseconds(1200)) }
-    _ = await Bounded.run(.milliseconds(500)) {
+    _ = await Bounded.run(loop, .milliseconds(500)) {
       if hasEnded {
         try? await slots.free(number, holder)
       } else {

@@ -1,3 +1,4 @@
+import Loop
 import Observability
 import Runtime
 
@@ -8,11 +9,12 @@ struct DocumentSweeper: Service {
   private static let interval: Duration = .seconds(1)
 
   let service: ConfigService
+  let loop: EventLoop
   let logger: Logger
 
   func run() async throws {
     while true {
-      try await Task.sleep(for: Self.interval)
+      try await loop.sleep(for: Self.interval)
       do {
         let count = try await service.sendDue(limit: Self.batch)
         if count > 0 { logger.info("sent documents again", ["count": "\(count)"]) }

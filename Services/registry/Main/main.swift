@@ -1,7 +1,7 @@
 import RegistryService
 import Runtime
 
-await Program.run(
+Program.run(
   "martlet-registry",
   about: "Martlet's registry: organisations, API keys, boards, devices, and the latest state of each device.",
-  settings: { RegistrySettings(&$0) }, body: RegistryService.run)
+  settings: { RegistrySettings(&$0) }, body: RegistryService.run(_:on:))

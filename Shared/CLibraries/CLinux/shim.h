@@ -13,6 +13,12 @@
 
 // prctl is variadic; whether Glibc's module has eventfd depends on the build mode.
 static inline void martlet_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+// For threads of ours: signals are the main thread's.
+static inline void martlet_block_signals(void) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
 static inline int martlet_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 // What epoll tells of one descriptor. The system's own struct is packed, which Swift does not import.

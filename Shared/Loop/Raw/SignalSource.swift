@@ -5,8 +5,8 @@ import Glibc
 public struct SignalSource: Sendable {
   private let descriptor: Int32
 
-  /// From here on the two signals no longer end the process. To be made before any thread is started (by librdkafka, for
-  /// instance), since threads inherit what is blocked. SIGPIPE is ignored: a client that goes away ends nothing.
+  /// From here on the two signals no longer end the process. To be made on the main thread, the only one that hears
+  /// them: ours, librdkafka's and Dispatch's block all signals. SIGPIPE is ignored: a client that goes away ends nothing.
   public init() {
     signal(SIGPIPE, SIG_IGN)
     descriptor = martlet_signals()

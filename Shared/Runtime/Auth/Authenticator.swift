@@ -1,6 +1,7 @@
 import Crypto
 import FoundationEssentials
 import HTTP
+import Loop
 import Wire
 
 /// Turns a request's API key into a principal.
@@ -12,9 +13,9 @@ public struct Authenticator: Sendable {
   private let keys: Believed<String, StoredKey>
 
   /// - Parameter rootKey: compared by its hash, in constant time.
-  public init(rootKey: String, store: any KeyStore) {
+  public init(rootKey: String, loop: EventLoop, store: any KeyStore) {
     rootHash = SHA256.hash(data: Array(rootKey.utf8))
-    keys = Believed(for: .milliseconds(500)) { try await store.key(hash: $0) }
+    keys = Believed(loop, for: .milliseconds(500)) { try await store.key(hash: $0) }
   }
 
   /// - Returns: nil if the request has no key, or one that is unknown or has expired.

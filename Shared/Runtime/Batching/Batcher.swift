@@ -1,6 +1,9 @@
+import Loop
+
 /// Makes one batch of what arrives while the one before is under way, at the pace of `Pace`: nothing waits when
 /// nothing else is going on, and under load the batches grow by themselves.
 public actor Batcher<Input: Sendable, Output: Sendable> {
+  private let loop: EventLoop
   private let maximum: Int
   private let process: @Sendable ([Input]) async throws -> [Output]
   private var waiting: [(input: Input, continuation: CheckedContinuation<Output, any Error>)] = []
@@ -10,7 +13,10 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
   /// - Parameters:
   ///   - maximum: the most inputs of one batch.
   ///   - process: gives one output for each input, in their order; an error goes to every input of the batch.
-  public init(maximum: Int, process: @escaping @Sendable ([Input]) async throws -> [Output]) {
+  public init(
+    _ loop: EventLoop, maximum: Int, process: @escaping @Sendable ([Input]) async throws -> [Output]
+  ) {
+    self.loop = loop
     self.maximum = maximum
     self.process = process
   }
@@ -21,14 +27,14 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
       waiting.append((input, continuation))
       if !running {
         running = true
-        Task { await self.run() }
+        loop.task { await self.run() }
       }
     }
   }
 
   private func run() async {
     while !waiting.isEmpty {
-      try? await pace.wait()
+      try? await pace.wait(on: loop)
       let batch = Array(waiting.prefix(maximum))
       waiting.removeFirst(batch.count)
       pace.began(batch.count, at: .now)

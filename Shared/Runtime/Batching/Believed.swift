@@ -1,3 +1,5 @@
+import Loop
+
 /// Looks values up and believes what it found for a short while; what was not found is asked for again at once,
 /// since it may just have been made. Callers of one key share one look-up.
 public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
@@ -11,6 +13,7 @@ public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
     let until: ContinuousClock.Instant
   }
 
+  private let loop: EventLoop
   private let time: Duration
   private let maximum: Int
   private let find: @Sendable (Key) async throws -> Value?
@@ -21,8 +24,10 @@ public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
   ///   - time: for how long a value is believed: the most by which it can be out of date.
   ///   - maximum: how many are kept; beyond it all are forgotten.
   public init(
-    for time: Duration, maximum: Int = 10_000, find: @escaping @Sendable (Key) async throws -> Value?
+    _ loop: EventLoop, for time: Duration, maximum: Int = 10_000,
+    find: @escaping @Sendable (Key) async throws -> Value?
   ) {
+    self.loop = loop
     self.time = time
     self.maximum = maximum
     self.find = find
@@ -32,7 +37,8 @@ public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
   public func value(_ key: Key) async throws -> Value? {
     let start = ContinuousClock.now
     if let entry = entries[key], entry.until > start { return entry.value }
-    let question = asking[key] ?? Question(start: start, task: Task { [find] in try await find(key) })
+    let question =
+      asking[key] ?? Question(start: start, task: loop.task(throwing: { [find] in try await find(key) }))
     asking[key] = question
     defer { if asking[key]?.start == question.start { asking[key] = nil } }
     guard let value = try await question.task.value else {

@@ -1,3 +1,5 @@
+import Loop
+
 /// When a stage may begin its next batch.
 ///
 /// The first goes at once, and so does each that comes a moment after the last: nothing waits while little happens.
@@ -27,8 +29,8 @@ public struct Pace: Sendable {
   }
 
   /// Waits until the next may begin, or the task is cancelled.
-  public func wait() async throws {
+  public func wait(on loop: EventLoop) async throws {
     let pause = pause(at: .now)
-    if pause > .zero { try await Task.sleep(for: pause) }
+    if pause > .zero { try await loop.sleep(for: pause) }
   }
 }

@@ -1,4 +1,5 @@
 import Kafka
+import Loop
 import Observability
 import Postgres
 import Wire
@@ -42,6 +43,7 @@ public final class BatchConsumer: Service {
   }
 
   private let configuration: Configuration
+  private let loop: EventLoop
   private let offsets: ConsumerOffsets
   private let consumer: KafkaConsumer
   private let database: PostgresClient
@@ -56,12 +58,13 @@ public final class BatchConsumer: Service {
   ///   - instance: a stable name of this replica, so that a restart takes its partitions back at once.
   ///   - outbox: for dead letters.
   public init(
-    _ configuration: Configuration, service: String, instance: String, kafka: KafkaConfiguration,
+    _ configuration: Configuration, service: String, instance: String, loop: EventLoop,
+    kafka: KafkaConfiguration,
     database: PostgresClient, logger: Logger, metrics: Metrics,
     outbox: OutboxRelay, apply: @escaping Apply
   ) throws {
     self.configuration = configuration
-    self.database = database
+    (self.loop, self.database) = (loop, database)
     self.apply = apply
     self.outbox = outbox
     self.logger = logger.labelled("consumer-\(configuration.name)")
@@ -93,7 +96,7 @@ public final class BatchConsumer: Service {
     do {
       while true {
         try await step(&pace)
-        try await pace.wait()
+        try await pace.wait(on: loop)
       }
     } catch {
       await consumer.close(timeout: .seconds(2))
@@ -126,7 +129,7 @@ public final class BatchConsumer: Service {
     let partitions = Array(Set(messages.map { KafkaPartition(topic: $0.topic, partition: $0.partition) }))
     var backoff: Duration = .milliseconds(50)
     while true {
-      try await Task.sleep(for: backoff)
+      try await loop.sleep(for: backoff)
       do {
         let stored = try await offsets.load(partitions, from: database)
         positions.set(stored)

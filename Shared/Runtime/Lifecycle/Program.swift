@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Loop
 
 #if canImport(Glibc)
   import Glibc
@@ -7,12 +8,13 @@ import FoundationEssentials
 /// The frame of every executable: reads the settings, answers `--help`, and turns an error into one clear line and an
 /// exit status.
 public enum Program {
-  /// Runs `body` with the settings that `read` has read, and ends the process.
+  /// Runs `body` with the settings that `read` has read, on a loop of the calling thread, and ends the process.
   /// - Parameter arguments: without the program's name.
   public static func run<Settings: Sendable>(
     _ program: String, about: String, arguments: [String] = Array(CommandLine.arguments.dropFirst()),
-    settings read: (inout SettingsReader) -> Settings, body: (Settings) async throws -> Void
-  ) async -> Never {
+    settings read: (inout SettingsReader) -> Settings,
+    body: @escaping @Sendable (Settings, EventLoop) async throws -> Void
+  ) -> Never {
     var reader = SettingsReader(
       program: program, about: about, arguments: arguments, environment: ProcessInfo.processInfo.environment)
     let settings = read(&reader)
@@ -20,7 +22,10 @@ public enum Program {
       if case .help = error { write(error.description, to: 1, exit: 0) }
       write(error.description, to: 2, exit: 64)
     }
-    do { try await body(settings) } catch { write("\(program): \(error)\n", to: 2, exit: 1) }
+    let loop = EventLoop()
+    do { try loop.run { try await body(settings, loop) } } catch {
+      write("\(program): \(error)\n", to: 2, exit: 1)
+    }
     exit(0)
   }
 

@@ -1,9 +1,5 @@
-import Dispatch
+import Loop
 import Observability
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 /// Something that runs for as long as the process: cancelling the task that runs it asks it to finish what is in
 /// hand and return (the shape of swift-service-lifecycle).
@@ -14,12 +10,15 @@ public protocol Service: Sendable {
 
 /// What is to be done when the services are told to end.
 public struct ClosureService: Service {
+  private let loop: EventLoop
   private let body: @Sendable () async -> Void
 
-  public init(atEnd body: @escaping @Sendable () async -> Void) { self.body = body }
+  public init(_ loop: EventLoop, atEnd body: @escaping @Sendable () async -> Void) {
+    (self.loop, self.body) = (loop, body)
+  }
 
   public func run() async throws {
-    await Wakeup().wait()
+    await Wakeup(loop).wait()
     await body()
   }
 }
@@ -28,15 +27,19 @@ public struct ClosureService: Service {
 /// others need goes last.
 public struct ServiceGroup: Sendable {
   private let services: [(name: String, service: any Service)]
+  private let loop: EventLoop
   private let logger: Logger
   private let grace: Duration
 
   /// - Parameters:
   ///   - services: in dependency order: each may use those before it.
+  ///   - loop: where they run.
   ///   - grace: how long each may take to end.
   public init(
-    _ services: [(name: String, service: any Service)], logger: Logger, grace: Duration = .seconds(3)
+    _ services: [(name: String, service: any Service)], loop: EventLoop, logger: Logger,
+    grace: Duration = .seconds(3)
   ) {
+    self.loop = loop
     self.services = services
     self.logger = logger
     self.grace = grace
@@ -54,12 +57,11 @@ public struct ServiceGroup: Sendable {
   /// - Throws: the error of the service that failed.
   public func run() async throws {
     let (endings, report) = AsyncStream.makeStream(of: Ending.self, bufferingPolicy: .bufferingOldest(64))
-    let signals = Self.watchSignals { report.yield(.signal($0)) }
-    defer { for signal in signals { signal.cancel() } }
+    loop.execute { [loop] in SignalSource().watch(on: loop) { report.yield(.signal($0)) } }
     let running = services.map { name, service in
       (
         name: name,
-        task: Task {
+        task: loop.task {
           do {
             try await service.run()
             report.yield(.service(name, nil))
@@ -84,7 +86,7 @@ public struct ServiceGroup: Sendable {
     let end = ContinuousClock.now + Self.patience
     for (name, task) in running.reversed() {
       task.cancel()
-      if await !Self.finishes(task, within: min(grace, max(.zero, end - .now))) {
+      if await !finishes(task, within: min(grace, max(.zero, end - .now))) {
         logger.error("\(name) did not end in time")
       }
     }
@@ -92,14 +94,14 @@ public struct ServiceGroup: Sendable {
   }
 
   /// Whether the task ends in time; the other one of the two is left to itself.
-  private static func finishes(_ task: Task<Void, Never>, within limit: Duration) async -> Bool {
+  private func finishes(_ task: Task<Void, Never>, within limit: Duration) async -> Bool {
     let (first, report) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingOldest(1))
-    let waiting = Task {
+    let waiting = loop.task {
       await task.value
       report.yield(true)
     }
-    let timer = Task {
-      try? await Task.sleep(for: limit)
+    let timer = loop.task { [loop] in
+      try? await loop.sleep(for: limit)
       report.yield(false)
     }
     defer {
@@ -108,20 +110,6 @@ public struct ServiceGroup: Sendable {
     }
     for await ended in first { return ended }
     return false
-  }
-
-  private static func watchSignals(_ report: @escaping @Sendable (String) -> Void)
-    -> [any DispatchSourceSignal]
-  {
-    // A client that goes away must not end the process.
-    signal(SIGPIPE, SIG_IGN)
-    return [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")].map { number, name in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { report(name) }
-      source.activate()
-      return source
-    }
   }
 }
 

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Loop
 import Observability
 import Postgres
 import Wire
@@ -18,6 +19,7 @@ struct OutboxFeed {
   /// The safety net when no wake-up comes.
   private static let poll: Duration = .milliseconds(500)
 
+  private let loop: EventLoop
   private let database: PostgresClient
   private let handoff: OutboxHandoff
   private let lanes: Lanes
@@ -32,7 +34,8 @@ struct OutboxFeed {
   private var lastRead = ContinuousClock.now
   private var pace = Pace()
 
-  init(database: PostgresClient, handoff: OutboxHandoff, lanes: Lanes, logger: Logger) {
+  init(loop: EventLoop, database: PostgresClient, handoff: OutboxHandoff, lanes: Lanes, logger: Logger) {
+    self.loop = loop
     (self.database, self.handoff, self.lanes, self.logger) = (database, handoff, lanes, logger)
   }
 
@@ -95,7 +98,7 @@ struct OutboxFeed {
       let fresh = Set(news)
       return handed.filter { fresh.contains($0.id) }.map { Read(id: $0.id, row: $0) }
     }
-    try await pace.wait()
+    try await pace.wait(on: loop)
     let rows = try await read(Outbox.select(after: position.last, or: position.missing, limit: Self.batch))
     pace.began(rows.count, at: .now)
     lastRead = .now

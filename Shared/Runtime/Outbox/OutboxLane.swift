@@ -1,4 +1,5 @@
 import Kafka
+import Loop
 import Observability
 import Synchronization
 import Wire
@@ -24,15 +25,17 @@ final class OutboxLane: Sendable {
   private let logger: Logger
   private let published: @Sendable ([Int64]) -> Void
   private let state = Mutex(State())
-  private let bell = Wakeup()
+  private let loop: EventLoop
+  private let bell: Wakeup
 
   /// - Parameters:
   ///   - pace: between two batches.
   ///   - published: called with the ids of what Kafka has.
   init(
-    producer: KafkaProducer, encoder: EventEncoder, pace: Pace, logger: Logger,
+    loop: EventLoop, producer: KafkaProducer, encoder: EventEncoder, pace: Pace, logger: Logger,
     published: @escaping @Sendable ([Int64]) -> Void
   ) {
+    (self.loop, bell) = (loop, Wakeup(loop))
     (self.producer, self.encoder, self.pace) = (producer, encoder, pace)
     (self.logger, self.published) = (logger, published)
   }
@@ -62,7 +65,7 @@ final class OutboxLane: Sendable {
     var pace = pace
     while true {
       try Task.checkCancellation()
-      try await pace.wait()
+      try await pace.wait(on: loop)
       let rows = take()
       guard !rows.isEmpty else {
         await bell.wait()
@@ -75,7 +78,7 @@ final class OutboxLane: Sendable {
         state.waiting.insert(contentsOf: left, at: 0)
       }
       published(done)
-      if !left.isEmpty { try await Task.sleep(for: Self.patience) }
+      if !left.isEmpty { try await loop.sleep(for: Self.patience) }
     }
   }
 

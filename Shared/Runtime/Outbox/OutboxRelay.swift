@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Kafka
+import Loop
 import Observability
 import Postgres
 import Synchronization
@@ -25,17 +26,21 @@ public final class OutboxRelay: Service {
   private let published: Counter
   private let leads = Mutex(false)
   private let handoff = OutboxHandoff()
-  private let wakeUp = Wakeup()
-  private let notify = Wakeup()
-  private let watch = PublicationWatch()
+  private let loop: EventLoop
+  private let wakeUp: Wakeup
+  private let notify: Wakeup
+  private let watch: PublicationWatch
 
   /// - Parameters:
   ///   - producer: for what the next step waits for.
   ///   - gathering: for what only tells, so that neither waits for the other's requests.
   public init(
-    service: String, database: PostgresClient, producer: KafkaProducer, gathering: KafkaProducer,
+    service: String, loop: EventLoop, database: PostgresClient, producer: KafkaProducer,
+    gathering: KafkaProducer,
     logger: Logger, metrics: Metrics
   ) {
+    self.loop = loop
+    (wakeUp, notify, watch) = (Wakeup(loop), Wakeup(loop), PublicationWatch(loop))
     self.database = database
     producers = (producer, gathering)
     self.logger = logger.labelled("outbox-relay")
@@ -104,7 +109,7 @@ public final class OutboxRelay: Service {
         throw CancellationError()
       } catch {
         logger.warning("starting over", ["error": "\(error)"])
-        try await Task.sleep(for: .milliseconds(500))
+        try await loop.sleep(for: .milliseconds(500))
       }
     }
   }
@@ -115,12 +120,12 @@ public final class OutboxRelay: Service {
     handoff.mustRead()
     let lanes = OutboxFeed.Lanes(
       urgent: lane(producers.urgent, Pace()), gathering: lane(producers.gathering, Self.gathering))
-    let (database, handoff, wakeUp, logger) = (database, handoff, wakeUp, logger)
+    let (loop, database, handoff, wakeUp, logger) = (loop, database, handoff, wakeUp, logger)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await lanes.urgent.run() }
       group.addTask { try await lanes.gathering.run() }
       group.addTask {
-        var feed = OutboxFeed(database: database, handoff: handoff, lanes: lanes, logger: logger)
+        var feed = OutboxFeed(loop: loop, database: database, handoff: handoff, lanes: lanes, logger: logger)
         try await feed.run(wokenBy: wakeUp)
       }
       defer { group.cancelAll() }
@@ -129,7 +134,8 @@ public final class OutboxRelay: Service {
   }
 
   private func lane(_ producer: KafkaProducer, _ pace: Pace) -> OutboxLane {
-    OutboxLane(producer: producer, encoder: encoder, pace: pace, logger: logger) { [published, watch] ids in
+    OutboxLane(loop: loop, producer: producer, encoder: encoder, pace: pace, logger: logger) {
+      [published, watch] ids in
       published.increment(by: ids.count)
       watch.published(ids)
     }
@@ -153,7 +159,7 @@ public final class OutboxRelay: Service {
       {
         logger.debug("the relay's holder was not told", ["error": "\(error)"])
       }
-      try await Task.sleep(for: .milliseconds(5))
+      try await loop.sleep(for: .milliseconds(5))
     }
   }
 }

@@ -1,3 +1,4 @@
+import Loop
 import Synchronization
 
 /// Tells those who wait for records of the outbox that Kafka has them, without asking the database: for the replica
@@ -6,9 +7,12 @@ final class PublicationWatch: Sendable {
   /// One who waits for a few records.
   final class Waiter: Sendable {
     private let missing: Mutex<Set<Int64>>
-    private let wakeUp = Wakeup()
+    private let wakeUp: Wakeup
 
-    fileprivate init(_ ids: [Int64]) { missing = Mutex(Set(ids)) }
+    fileprivate init(_ ids: [Int64], _ loop: EventLoop) {
+      missing = Mutex(Set(ids))
+      wakeUp = Wakeup(loop)
+    }
 
     /// Whether all are published.
     var isDone: Bool { missing.withLock(\.isEmpty) }
@@ -22,10 +26,13 @@ final class PublicationWatch: Sendable {
     }
   }
 
+  private let loop: EventLoop
   private let waiters = Mutex<[Int64: Waiter]>([:])
 
+  init(_ loop: EventLoop) { self.loop = loop }
+
   func wait(for ids: [Int64]) -> Waiter {
-    let waiter = Waiter(ids)
+    let waiter = Waiter(ids, loop)
     waiters.withLock { waiters in for id in ids { waiters[id] = waiter } }
     return waiter
   }

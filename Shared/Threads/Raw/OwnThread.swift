@@ -26,6 +26,7 @@ public struct OwnThread: Sendable {
         guard let argument else { return nil }
         let work = Unmanaged<Work>.fromOpaque(argument).takeRetainedValue()
         martlet_name_thread(work.name)
+        martlet_block_signals()
         work.body()
         return nil
       }, work.toOpaque())

@@ -2,6 +2,7 @@ import Directory
 import FoundationEssentials
 import HTTP
 import Kafka
+import Loop
 import Observability
 import Postgres
 import Runtime
@@ -35,7 +36,8 @@ final class Fixture: Sendable {
       environment: ["MARTLET_DATABASE_URL": url])
     let settings = CommonSettings(&reader, service: "config")
     try reader.finish()
-    let runtime = try ServiceRuntime(service: "config", settings: settings)
+    let loop = EventLoop.start("config-test")
+    let runtime = try ServiceRuntime(service: "config", settings: settings, loop: loop)
     let database = runtime.database
     pool = Task { try await database.run() }
     for (set, migrations) in [(set: "runtime", migrations: Outbox.migrations)] + ConfigService.migrations {
@@ -55,7 +57,8 @@ final class Fixture: Sendable {
     let (directory, _) = try DeviceDirectory.make(runtime)
     service = ConfigService(runtime, directory: directory)
     var api = API(
-      authenticator: Authenticator(rootKey: World.rootKey, store: directory), logger: runtime.logger,
+      authenticator: Authenticator(rootKey: World.rootKey, loop: loop, store: directory),
+      logger: runtime.logger,
       metrics: runtime.metrics)
     api.config(service)
     self.api = api

@@ -1,6 +1,7 @@
 import Foundation
 import HTTP
 import Kafka
+import Loop
 import Observability
 import Postgres
 import RegistryDomain
@@ -29,6 +30,7 @@ final class World: Sendable {
   init() async throws {
     let kafka = try await Self.kafka()
     let logger = Logger(label: "test", level: .warning)
+    let loop = EventLoop.start("registry-test")
     let database = PostgresClient(
       configuration: try PostgresConfiguration(
         url: try await PostgresServer.shared().createDatabase("registry"), schema: "registry",
@@ -39,13 +41,13 @@ final class World: Sendable {
     }
     let metrics = Metrics()
     let outbox = OutboxRelay(
-      service: "registry", database: database,
+      service: "registry", loop: loop, database: database,
       producer: try KafkaProducer(configuration: kafka, logger: logger),
       gathering: try KafkaProducer(configuration: kafka, logger: logger), logger: logger, metrics: metrics)
     running = [Task { try await database.run() }, Task { try await outbox.run() }]
     registry = RegistryService(database: database, outbox: outbox, broker: "mosquitto")
     var api = API(
-      authenticator: Authenticator(rootKey: Self.rootKey, store: APIKeyTable(database: database)),
+      authenticator: Authenticator(rootKey: Self.rootKey, loop: loop, store: APIKeyTable(database: database)),
       logger: logger,
       metrics: metrics)
     api.registry(registry)

@@ -1,3 +1,4 @@
+import Loop
 import Synchronization
 
 /// What the devices of a fleet share.
@@ -5,10 +6,11 @@ final class Fleet: Sendable {
   let settings: SimulatorSettings
   let behaviours: Behaviours
   let log: EventLog
-  let timers = TimerQueue()
+  let timers: TimerQueue
   let counts = Counts()
 
-  init(_ settings: SimulatorSettings) throws {
+  init(_ settings: SimulatorSettings, loop: EventLoop) throws {
+    timers = TimerQueue(loop)
     self.settings = settings
     behaviours = try settings.allBehaviours()
     log = try EventLog(path: settings.log)

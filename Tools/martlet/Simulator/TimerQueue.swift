@@ -1,3 +1,4 @@
+import Loop
 import Runtime
 import Synchronization
 
@@ -15,7 +16,9 @@ final class TimerQueue: Sendable {
     var number = 0
   }
   private let state = Mutex(State())
-  private let sooner = Wakeup()
+  private let sooner: Wakeup
+
+  init(_ loop: EventLoop) { sooner = Wakeup(loop) }
 
   /// Runs `body` after `delay`, on the queue's task: copy and leave.
   func after(_ delay: Duration, _ body: @escaping @Sendable () -> Void) {
