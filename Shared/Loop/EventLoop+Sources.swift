@@ -73,10 +73,10 @@ extension EventLoop {
   func assertIsolated() { assert(isCurrent || !isRunning, "not on the loop's thread") }
 
   /// Waits for what comes first, descriptor or timer, and calls the sources.
-  func wait() {
+  func wait(mayRest: Bool) {
     let again = sources.again
     sources.again.removeAll(keepingCapacity: true)
-    let count = epoll.wait(again.isEmpty && jobs.isEmpty ? restNanoseconds() : 0)
+    let count = epoll.wait(mayRest ? restNanoseconds() : 0)
     now = .now
     load.turnBegan(at: now)
     for index in 0..<count {

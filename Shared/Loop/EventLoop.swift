@@ -136,17 +136,19 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     if wakes { bell.ring() }
   }
 
-  /// Takes what others have left; when there is nothing, others ring from here on.
-  private func collect(beforeSleep: Bool) {
-    let calls = inbox.withLock { inbox in
+  /// Takes what others have left. When that was nothing and nothing else is to be done, others ring from here on.
+  /// - Returns: whether the loop may sleep.
+  private func collect(beforeSleep: Bool) -> Bool {
+    let (calls, mayRest) = inbox.withLock { inbox in
       if inbox.isOver { isOver = true }
       jobs.append(contentsOf: inbox.jobs)
       inbox.jobs.removeAll(keepingCapacity: true)
       inbox.sleeps = beforeSleep && inbox.calls.isEmpty && jobs.isEmpty && sources.again.isEmpty
       defer { inbox.calls.removeAll() }
-      return inbox.calls
+      return (inbox.calls, inbox.sleeps)
     }
     for call in calls { call() }
+    return mayRest
   }
 
   private func begin() {
@@ -160,10 +162,10 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     let (serial, task) = (asUnownedSerialExecutor(), asUnownedTaskExecutor())
     while true {
       spaceTurns()
-      collect(beforeSleep: true)
+      let mayRest = collect(beforeSleep: true)
       if isOver { break }
-      wait()
-      collect(beforeSleep: false)
+      wait(mayRest: mayRest)
+      _ = collect(beforeSleep: false)
       fireTimers()
       repeat { drain(serial, task) } while passEnds()
       for body in sources.flushes.values { body() }

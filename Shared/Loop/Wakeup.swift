@@ -7,6 +7,8 @@ public final class Wakeup: Sendable {
     var waiter: UnsafeContinuation<Void, Never>?
     /// Which wait it is: a timer of an earlier one wakes nobody.
     var round = 0
+    /// The wait whose time was up before it began, on another thread.
+    var expired = 0
   }
 
   private let loop: EventLoop
@@ -30,7 +32,7 @@ public final class Wakeup: Sendable {
         let isOver = state.withLock { state in
           state.round += 1
           precondition(state.waiter == nil, "one waiter at a time")
-          if state.isPending || Task.isCancelled {
+          if state.isPending || state.expired == state.round || Task.isCancelled {
             state.isPending = false
             return true
           }
@@ -60,6 +62,9 @@ public final class Wakeup: Sendable {
   }
 
   private func timeIsUp(_ round: Int) {
-    state.withLock { $0.round == round ? $0.waiter.take() : nil }?.resume()
+    state.withLock { state in
+      if state.round < round { state.expired = round }
+      return state.round == round ? state.waiter.take() : nil
+    }?.resume()
   }
 }

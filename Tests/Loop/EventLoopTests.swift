@@ -50,6 +50,18 @@ import Threads
     #expect(await home.calls == 5000)
   }
 
+  /// A call from outside that leaves no job behind must not let the loop sleep with its bell off.
+  @Test func callsAndJobsFromOutsideNeverMissIt() async {
+    let loop = EventLoop.start("test")
+    defer { loop.shutdown() }
+    let home = Home(loop)
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { for _ in 0..<20_000 { loop.execute {} } }
+      for _ in 0..<2 { group.addTask { for _ in 0..<5_000 { _ = await home.call() } } }
+    }
+    #expect(await home.calls == 10_000)
+  }
+
   @Test func aPipeIsReadAsLongAsItIsWatched() async {
     let loop = EventLoop.start("test")
     defer { loop.shutdown() }
@@ -108,6 +120,13 @@ import Threads
     try? await loop.sleep(for: .milliseconds(5))
     task.cancel()
     await #expect(throws: CancellationError.self) { try await task.value }
+  }
+
+  @Test func aWaitOnAnotherThreadEndsAtItsTime() async {
+    let loop = EventLoop.start("test")
+    defer { loop.shutdown() }
+    let wakeUp = Wakeup(loop)
+    for _ in 0..<5_000 { await wakeUp.wait(until: .now) }
   }
 
   @Test func theEndOfATurnComesAfterAllItsJobs() throws {
