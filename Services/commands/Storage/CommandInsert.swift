@@ -54,29 +54,26 @@ extension CommandStore {
         ) WITH ORDINALITY AS i (id, organisation_id, device_id, hardware_id, device_type, type, params, lane,
           created_at, created_by, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, deadline,
           timeline, created, downlink, device_record, device_rev, number)
-      ), before AS (
-        SELECT o.device_id, bool_or(NOT o.dispatched) AS waiting,
-          count(*) FILTER (WHERE o.dispatched AND c.status IN ('PENDING', 'SENT')) AS at_broker
-        FROM open_command o JOIN command c USING (id)
-        WHERE o.device_id = ANY(\(Array(Set(commands.map(\.head.deviceId))))::text[]) GROUP BY o.device_id
       ), turn AS MATERIALIZED (
-        SELECT i.*, NOT COALESCE(b.waiting, false) AND COALESCE(b.at_broker, 0)
-          + row_number() OVER (PARTITION BY i.device_id ORDER BY i.number) <= \(Int64(Self.window)) AS goes
+        SELECT i.*, nextval('command_seq_seq') AS seq,
+          NOT b.waiting AND b.dispatched + row_number() OVER (PARTITION BY i.device_id ORDER BY i.number)
+            <= \(Int64(Self.window)) + b.answered AS goes
         FROM input i JOIN directory_device d ON (d.id, d.rev) = (i.device_record, i.device_rev)
-        LEFT JOIN before b ON b.device_id = i.device_id
+        CROSS JOIN LATERAL (\(unescaped: Self.room)) AS b
       ), made AS (
-        INSERT INTO command (id, organisation_id, device_id, hardware_id, device_type, type, params, lane, created_at,
-          created_by, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, status, deadline, attempts,
-          rev, timeline)
-        SELECT id, organisation_id, device_id, hardware_id, device_type, type, params, lane, created_at, created_by,
+        INSERT INTO command (id, seq, organisation_id, device_id, hardware_id, device_type, type, params, lane,
+          created_at, created_by, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, status, deadline,
+          attempts, rev, timeline)
+        OVERRIDING SYSTEM VALUE
+        SELECT id, seq, organisation_id, device_id, hardware_id, device_type, type, params, lane, created_at, created_by,
           deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, 'PENDING', deadline, goes::int, 1,
           timeline
-        FROM turn ORDER BY number RETURNING id, seq
+        FROM turn
       ), opened AS (
         INSERT INTO open_command (id, seq, device_id, look_at, dispatched)
-        SELECT t.id, m.seq, t.device_id,
-          CASE WHEN t.goes THEN t.deadline ELSE LEAST(t.deadline, now() + interval '1 s') END, t.goes
-        FROM turn t JOIN made m USING (id)
+        SELECT id, seq, device_id,
+          CASE WHEN goes THEN deadline ELSE LEAST(deadline, now() + interval '1 s') END, goes
+        FROM turn
       ), told AS (
         INSERT INTO outbox (records)
         SELECT string_agg(CASE WHEN goes THEN created || downlink ELSE created END, ''::bytea ORDER BY number)
@@ -87,6 +84,20 @@ extension CommandStore {
       """)
     return try Self.inserted(new, rows)
   }
+
+  /// What is open of the device of `i`: whether any waits, how many the bridge was given, and how many of those the device
+  /// has answered, which is looked at only where it matters. One look for each command: a join with all of them together is
+  /// made anew for each row, since the plans of this service have no hash.
+  private static let room = """
+    SELECT o.waiting, o.dispatched, CASE WHEN o.dispatched < \(window) THEN 0 ELSE (
+        SELECT count(*) FROM open_command a JOIN command c USING (id)
+        WHERE a.device_id = i.device_id AND a.dispatched AND c.status = 'ACKNOWLEDGED'
+      ) END AS answered
+    FROM (
+      SELECT COALESCE(bool_or(NOT dispatched), false) AS waiting, count(*) FILTER (WHERE dispatched) AS dispatched
+      FROM open_command WHERE device_id = i.device_id
+    ) AS o
+    """
 
   private static func inserted(_ new: [NewCommand], _ rows: PostgresRows) throws -> Inserted {
     var inserted = Inserted(stale: Set(new.map(\.command.head.id)))

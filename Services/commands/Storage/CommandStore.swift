@@ -43,7 +43,7 @@ struct CommandStore: Sendable {
         result: try result.map(JSON.init(stored:)),
         error: errorCode.map { CommandFault(code: $0, message: errorMessage ?? "") },
         lateOutcome: try late.map(JSON.init(stored:)), rev: rev,
-        timeline: try timeline.map(TimelineEntry.read(lines:)) ?? []))
+        timeline: timeline.map(TimelineEntry.read(lines:)) ?? []))
     return (seq, command)
   }
 
