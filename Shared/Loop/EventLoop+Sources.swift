@@ -9,6 +9,9 @@ struct SourceTable {
   /// To be called in the next turn though nothing has come: they had more than their budget.
   var again: [UInt32] = []
   var flushes: [UInt32: () -> Void] = [:]
+  /// To be called at the end of this turn and not again.
+  var flushesOnce: [() -> Void] = []
+  var endings: [UInt32: () -> Void] = [:]
   private var last: UInt32 = 0
 
   mutating func number() -> UInt32 {
@@ -61,16 +64,42 @@ extension EventLoop {
     return LoopSource(number: number)
   }
 
+  /// The same for this turn alone: for one of thousands that has something to write.
+  public func flushOnce(_ body: @escaping () -> Void) {
+    assertIsolated()
+    sources.flushesOnce.append(body)
+  }
+
+  /// Calls `body` when the loop ends, for those who would else wait for ever.
+  public func whenOver(_ body: @escaping () -> Void) -> LoopSource {
+    assertIsolated()
+    let number = sources.number()
+    sources.endings[number] = body
+    return LoopSource(number: number)
+  }
+
   /// Forgets it: no handler is called from here on. Before its descriptor is closed.
   public func cancel(_ source: LoopSource) {
     assertIsolated()
     sources.flushes[source.number] = nil
+    sources.endings[source.number] = nil
     if let watched = sources.watched.removeValue(forKey: source.number) { epoll.remove(watched.descriptor) }
   }
 
   /// In debug builds: ends the program when the caller is not on the loop, and one runs.
   @inline(__always)
   func assertIsolated() { assert(isCurrent || !isRunning, "not on the loop's thread") }
+
+  /// What flushes may have something for others to flush.
+  func flushOnce() {
+    var next = 0
+    while next < sources.flushesOnce.count {
+      let body = sources.flushesOnce[next]
+      next += 1
+      body()
+    }
+    sources.flushesOnce.removeAll(keepingCapacity: true)
+  }
 
   /// Waits for what comes first, descriptor or timer, and calls the sources.
   func wait(mayRest: Bool) {

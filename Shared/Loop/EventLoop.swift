@@ -30,8 +30,9 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
   let helper = HelperThread()
   private let inbox = Locked(Inbox())
   private let bell = Bell()
-  /// The thread's id; 0 as long as none runs the loop.
+  /// The thread's id; 0 as long as none runs the loop, `ended` when none will any more.
   private let thread = Atomic<UInt>(0)
+  private static let ended: UInt = 1
 
   /// What other threads leave for the loop.
   private struct Inbox {
@@ -40,6 +41,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     /// The loop waits, and has to be woken.
     var sleeps = false
     var isOver = false
+    /// No thread will look in here any more.
+    var isClosed = false
   }
 
   /// A loop that no thread runs yet.
@@ -108,9 +111,14 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
   }
 
   /// Calls `body` on the loop: at once if the caller is on it, else as soon as it gets there. From any thread.
-  public func execute(_ body: @escaping @Sendable () -> Void) {
-    if isCurrent { return body() }
-    leave { $0.calls.append(body) }
+  /// - Returns: false when the loop has ended; then it is never called.
+  @discardableResult
+  public func execute(_ body: @escaping @Sendable () -> Void) -> Bool {
+    if isCurrent {
+      body()
+      return true
+    }
+    return leave { $0.calls.append(body) }
   }
 
   // MARK: Executor
@@ -125,15 +133,18 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
   public func isIsolatingCurrentContext() -> Bool? { isCurrent }
 
   /// Whether a thread runs it.
-  var isRunning: Bool { thread.load(ordering: .relaxed) != 0 }
+  var isRunning: Bool { thread.load(ordering: .relaxed) > Self.ended }
 
-  private func leave(_ put: (inout Inbox) -> Void) {
-    let wakes = inbox.withLock { inbox in
+  @discardableResult
+  private func leave(_ put: (inout Inbox) -> Void) -> Bool {
+    let (isTaken, wakes) = inbox.withLock { inbox in
+      if inbox.isClosed { return (false, false) }
       put(&inbox)
       defer { inbox.sleeps = false }
-      return inbox.sleeps
+      return (true, inbox.sleeps)
     }
     if wakes { bell.ring() }
+    return isTaken
   }
 
   /// Takes what others have left. When that was nothing and nothing else is to be done, others ring from here on.
@@ -169,7 +180,22 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
       fireTimers()
       repeat { drain(serial, task) } while passEnds()
       for body in sources.flushes.values { body() }
+      flushOnce()
     }
+    end()
+  }
+
+  /// The last act: who has asked for it is told, what others have left is done, what they leave later is refused.
+  private func end() {
+    for body in sources.endings.values { body() }
+    let calls = inbox.withLock { inbox in
+      inbox.isClosed = true
+      defer { inbox.calls.removeAll() }
+      return inbox.calls
+    }
+    for call in calls { call() }
+    // The thread's id may become another thread's.
+    thread.store(Self.ended, ordering: .sequentiallyConsistent)
   }
 
   /// Runs all jobs, and those that they enqueue.

@@ -12,6 +12,14 @@ public final class LoopBound<Value>: @unchecked Sendable {
     stored = value
   }
 
+  /// For what the loop's thread has already, and nobody else: so that a task of the loop may come back to it.
+  /// - Precondition: on the loop.
+  public init(_ loop: EventLoop, confined value: Value) {
+    loop.checkIsolated()
+    self.loop = loop
+    stored = value
+  }
+
   /// The value.
   /// - Precondition: on the loop.
   public var value: Value {

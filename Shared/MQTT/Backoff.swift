@@ -14,7 +14,7 @@ struct Backoff: Sendable {
   }
 
   /// The wait before that try: anything from 0 to the ceiling, evenly spread over the values of `random`.
-  func delay(attempt: Int, random: UInt64 = randomNumber()) -> UInt64 {
+  func delay(attempt: Int, random: UInt64 = .random(in: 0 ... .max)) -> UInt64 {
     (ceiling(attempt: attempt) + 1).multipliedFullWidth(by: random).high
   }
 }

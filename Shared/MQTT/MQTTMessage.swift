@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// How hard the broker and the client try to deliver.
 public enum MQTTQoS: UInt8, Sendable, ExpressibleByIntegerLiteral {
   /// 0: sent once, not acknowledged.
@@ -63,17 +65,20 @@ public struct MQTTMessage: Sendable, Equatable {
   public var retain: Bool
   /// MQTT 5 properties.
   public var properties: MQTTProperties
+  /// When it was read from the socket; `nil` for one that was not received.
+  public var receivedAt: Date?
 
   /// - Parameters: see the properties.
   public init(
     topic: String, payload: [UInt8], qos: MQTTQoS = .atLeastOnce, retain: Bool = false,
-    properties: MQTTProperties = MQTTProperties()
+    properties: MQTTProperties = MQTTProperties(), receivedAt: Date? = nil
   ) {
     self.topic = topic
     self.payload = payload
     self.qos = qos
     self.retain = retain
     self.properties = properties
+    self.receivedAt = receivedAt
   }
 }
 

@@ -1,66 +1,70 @@
+import Loop
 import Observability
 import Synchronization
-
-/// What an uplink has done so far.
-public struct MQTTUplinkCounters: Sendable, Equatable {
-  /// Messages read from the broker, repeats included.
-  public var received = 0
-  /// Batches that `handle` has finished.
-  public var batches = 0
-  /// Times that `handle` threw.
-  public var retries = 0
-  /// Batches given up because the connection went before they were handled: the broker sends them again.
-  public var dropped = 0
-}
 
 /// A connection whose PUBACKs are held until its messages are handled: what the broker sent at QoS 1 is not lost,
 /// whatever is killed at any moment.
 ///
-/// An own thread reads until the socket is empty (or `maximumBatch` messages), gives the batch to `handle`, and
-/// writes the PUBACKs only after `handle` returned. If `handle` throws it is called again with the same batch after a
-/// back-off; if the connection is lost meanwhile, the batch is dropped and the broker sends its messages again. So
-/// `handle` sees every message at least once, and repeats are possible.
+/// It reads until the socket is empty (or `maximumBatch` messages), gives the batch to `handle`, and writes the PUBACKs
+/// only after `handle` returned. If `handle` throws it is called again with the same batch after a back-off; if the
+/// connection is lost meanwhile, the batch is dropped and the broker sends its messages again. So `handle` sees every
+/// message at least once, and repeats are possible.
 ///
-/// While a batch is being handled the thread sends pings past the held PUBACKs, so that a long retry does not cost
-/// the connection. With TLS it cannot: then a batch that takes longer than one and a half times the keep-alive does,
+/// While a batch is being handled pings are sent past the held PUBACKs, so that a long retry does not cost the
+/// connection. With TLS that cannot be: then a batch that takes longer than one and a half times the keep-alive does,
 /// and its messages come again, so choose the keep-alive with room for what `handle` waits for.
 ///
 /// Give it `cleanStart: false`, a `sessionExpiry` and a stable `clientId`; without these the broker forgets what it
-/// had sent when the connection goes. Only QoS 1 messages are held by the broker.
+/// had sent when the connection goes. Only QoS 1 messages are held by the broker. An uplink that has ended is not
+/// started again: a new one with the same client id goes on where it stopped.
 public final class MQTTUplinkSession: Sendable {
-  private let core: UplinkCore
+  private let loop: EventLoop
+  private let link: LoopBound<UplinkLink>
+  private let standing = Standing()
+  private let tally = UplinkTally()
 
   /// An uplink that does nothing until `start()`.
   ///
   /// - Parameters:
   ///   - configuration: where and as whom. Its receive maximum bounds what is unacknowledged, so a batch too.
+  ///   - loop: where it lives; any number of uplinks and sessions share one.
   ///   - subscriptions: made on every connection, `$share/group/filter` too.
   ///   - maximumBatch: the most messages of a batch; at least 1.
+  ///   - window: in a crowd batches begin at most once in this time; when it is quiet at once.
   ///   - logger: for connections lost and refused, and for `handle`'s errors.
-  ///   - handle: takes one batch, in the broker's order, and returns when it is safe. Never called twice at a time.
-  ///   - onState: on the uplink's thread: copy and leave.
+  ///   - handle: takes one batch, in the broker's order, and returns when it is safe. Never called twice at a time; on
+  ///     the loop.
+  ///   - onState: on the loop.
   public init(
-    configuration: MQTTConfiguration, subscriptions: [MQTTSubscription], maximumBatch: Int = 1000,
-    logger: Logger,
+    configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription],
+    maximumBatch: Int = 1000, window: Duration = .milliseconds(5), logger: Logger,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping @Sendable (MQTTSessionState) -> Void = { _ in }
   ) {
-    core = UplinkCore(
-      configuration: configuration, subscriptions: subscriptions, maximumBatch: max(1, maximumBatch),
-      logger: logger, handle: handle, onState: onState)
+    self.loop = loop
+    link = LoopBound(
+      loop,
+      UplinkLink(
+        configuration: configuration, loop: loop, subscriptions: subscriptions,
+        maximumBatch: max(1, maximumBatch), gathering: Gathering(loop, atMost: window), logger: logger,
+        standing: standing, tally: tally, handle: handle, onState: onState))
   }
 
   /// An uplink that nobody holds any more stops as by `stop`.
-  deinit { core.ask(.stop, deadline: monotonicNanoseconds() + 5_000_000_000, waiter: nil) }
+  deinit {
+    loop.execute { [link] in
+      link.value.finish(.stop, timeout: .seconds(5), Answer(cancelled: true))
+    }
+  }
 
-  /// Starts the thread, once.
-  public func start() { core.start() }
+  /// Begins to connect, once.
+  public func start() { loop.execute { [link] in link.value.begin() } }
 
   /// Whether there is a connection whose subscriptions the broker has answered.
-  public var isConnected: Bool { core.isUp.load(ordering: .acquiring) }
+  public var isConnected: Bool { standing.isUp.load(ordering: .acquiring) }
 
   /// What it has done so far.
-  public var counters: MQTTUplinkCounters { core.counters.withLock { $0 } }
+  public var counters: MQTTUplinkCounters { tally.counters }
 
   /// Leaves for good: ends the subscriptions, handles what the broker had already sent or queued, acknowledges it,
   /// and has the broker forget the session.
@@ -76,9 +80,9 @@ public final class MQTTUplinkSession: Sendable {
   /// not handled within `timeout` is given up (its task is cancelled) and comes again.
   public func stop(timeout: Duration = .seconds(5)) async { _ = await finish(.stop, timeout) }
 
-  private func finish(_ wish: UplinkCore.Wish, _ timeout: Duration) async -> Bool {
-    let waiter = OneShot<Bool>()
-    core.ask(wish, deadline: monotonicNanoseconds() + timeout.nanoseconds, waiter: waiter)
-    return (try? await waiter.value()) ?? false
+  private func finish(_ wish: UplinkLink.Wish, _ timeout: Duration) async -> Bool {
+    await loop.answer(Answer(cancelled: false), ended: false) { [link] in
+      link.value.finish(wish, timeout: timeout, $0)
+    }
   }
 }

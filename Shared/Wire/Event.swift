@@ -14,13 +14,18 @@ public struct Event: Sendable {
   public let payload: [UInt8]?
   /// The story it belongs to.
   public let traceparent: String?
+  /// When it happened, if that is not when it is published.
+  public let time: Date?
 
-  public init(topic: KafkaTopic, key: String, type: String, payload: [UInt8]?, traceparent: String?) {
+  public init(
+    topic: KafkaTopic, key: String, type: String, payload: [UInt8]?, traceparent: String?, time: Date? = nil
+  ) {
     self.topic = topic
     self.key = key
     self.type = type
     self.payload = payload
     self.traceparent = traceparent
+    self.time = time
   }
 
   public init(topic: KafkaTopic, key: String, type: String, json: JSON, traceparent: String?) {

@@ -1,3 +1,4 @@
+import Loop
 import MQTT
 import Observability
 import Synchronization
@@ -7,14 +8,14 @@ import Threads
 /// One loop with sessions whose messages and states are kept, for the tests.
 final class Bench: Sendable {
   let server: MosquittoServer
-  let loop: MQTTEventLoop
+  let loop: EventLoop
   let log = LogCapture()
   let logger: Logger
 
   init(_ server: MosquittoServer) {
     self.server = server
     logger = Logger(label: "mqtt-tests", level: .trace, output: log)
-    loop = MQTTEventLoop(name: "mqtt-test", logger: logger)
+    loop = EventLoop.start("mqtt-test")
   }
 
   deinit { loop.shutdown() }
@@ -60,7 +61,7 @@ final class Probe: Sendable {
   }
 
   init(
-    _ configuration: MQTTConfiguration, loop: MQTTEventLoop, subscriptions: [MQTTSubscription], logger: Logger
+    _ configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription], logger: Logger
   ) {
     self.configuration = configuration
     let kept = Kept()

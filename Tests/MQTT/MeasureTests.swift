@@ -1,4 +1,5 @@
 import Foundation
+import Loop
 import MQTT
 import Synchronization
 import TestSupport
@@ -54,7 +55,7 @@ struct Measure {
     }
     let fleet = Fleet(count: devices, prefix: "fleet", bench: bench)
     try await eventually("all connect", within: 60) { fleet.connected == devices && uplink.isConnected }
-    let downlink = MQTTEventLoop(name: "downlink", logger: bench.logger)
+    let downlink = EventLoop.start("downlink")
     let sender = Probe(
       bench.configuration("downlink"), loop: downlink, subscriptions: [], logger: bench.logger)
     try await eventually("up") { sender.session.isConnected }

@@ -23,23 +23,6 @@ import Testing
   }
 }
 
-@Suite struct TimerHeapTests {
-  @Test func entriesComeOutInOrder() {
-    var heap = TimerHeap()
-    let deadlines = (0..<1_000).map { _ in UInt64.random(in: 0..<500) }
-    for (token, deadline) in deadlines.enumerated() {
-      heap.push(TimerHeap.Entry(deadline: deadline, token: UInt64(token)))
-    }
-    var out: [UInt64] = []
-    while let entry = heap.pop() {
-      #expect(deadlines[Int(entry.token)] == entry.deadline)
-      out.append(entry.deadline)
-    }
-    #expect(out == deadlines.sorted())
-    #expect(heap.first == nil)
-  }
-}
-
 @Suite struct TopicTests {
   @Test(arguments: ["a", "/", "a//b", "martlet/v1/ä/command", "$SYS/x"])
   func topicsThatAreValid(_ topic: String) { #expect(MQTTTopic.isValid(topic)) }

@@ -37,7 +37,7 @@ extension Bench {
     configuration.sessionExpiry = 3600
     change(&configuration)
     let uplink = MQTTUplinkSession(
-      configuration: configuration, subscriptions: filters.map { MQTTSubscription($0) },
+      configuration: configuration, loop: loop, subscriptions: filters.map { MQTTSubscription($0) },
       maximumBatch: maximumBatch,
       logger: logger, handle: handle)
     uplink.start()

@@ -1,4 +1,5 @@
 import Foundation
+import Loop
 import MQTT
 import Observability
 import Synchronization
@@ -134,7 +135,7 @@ import Wire
 final class Suite: Sendable {
   let device: String
   let mosquitto: MosquittoServer
-  let loop = MQTTEventLoop(name: "suite", logger: Logger(label: "test", level: .error))
+  let loop = EventLoop.start("suite")
   let log: URL
   private let session: MQTTSession
   private let inbox: Inbox

@@ -64,7 +64,7 @@ struct CommandsBench: Sendable {
     let bench = CommandsBench(
       settings: settings, caller: Caller(client: client, url: settings.url, key: key), devices: devices,
       watcher: watcher)
-    let hops = try await RawHops.measure(settings, logger: logger)
+    let hops = try await RawHops.measure(settings, on: loop, logger: logger)
     Program.print(hops.line)
     Program.print("warming up")
     _ = try await bench.openLoop(3)

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import HTTP
 import Kafka
+import Loop
 import MQTT
 import Observability
 import Postgres
@@ -30,10 +31,10 @@ struct RawHops: Sendable {
 
   private static let repeats = 300
 
-  static func measure(_ settings: BenchSettings, logger: Logger) async throws -> RawHops {
+  static func measure(_ settings: BenchSettings, on loop: EventLoop, logger: Logger) async throws -> RawHops {
     try await RawHops(
       http: http(settings, logger), insert: insert(settings, logger), kafka: kafka(settings, logger),
-      mqtt: mqtt(settings, logger))
+      mqtt: mqtt(settings, loop, logger))
   }
 
   /// The median of so many, after some that are not counted.
@@ -101,8 +102,9 @@ struct RawHops: Sendable {
   }
 
   /// One message from publisher to subscriber, QoS 1.
-  private static func mqtt(_ settings: BenchSettings, _ logger: Logger) async throws -> Duration {
-    let loop = MQTTEventLoop(name: "bench-mqtt", logger: logger)
+  private static func mqtt(_ settings: BenchSettings, _ loop: EventLoop, _ logger: Logger) async throws
+    -> Duration
+  {
     let topic = "martlet/bench/\(Identifier.randomDeviceId())"
     let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     func session(_ name: String, _ topics: [String]) -> MQTTSession {
@@ -125,7 +127,6 @@ struct RawHops: Sendable {
     }
     await writer.disconnect(timeout: .seconds(3))
     await reader.disconnect(timeout: .seconds(3))
-    loop.shutdown()
     return time
   }
 }

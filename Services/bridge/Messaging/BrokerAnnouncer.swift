@@ -1,6 +1,5 @@
 import Loop
 import Runtime
-import Synchronization
 import Wire
 
 /// Tells the services after each connection to the broker that it may have forgotten what it had not delivered.
@@ -12,7 +11,6 @@ final class BrokerAnnouncer: Service {
   private let metrics: BridgeMetrics
   private let loop: EventLoop
   private let connected: Wakeup
-  private let isDue = Atomic(false)
 
   init(loop: EventLoop, producer: ConfirmedProducer, metrics: BridgeMetrics) {
     self.loop = loop
@@ -22,17 +20,14 @@ final class BrokerAnnouncer: Service {
   }
 
   /// Call it after each CONNACK.
-  func brokerConnected() {
-    isDue.store(true, ordering: .releasing)
-    connected.signal()
-  }
+  func brokerConnected() { connected.signal() }
 
   func run() async throws {
     // Kafka may be away: ending does not wait for it.
     let work = loop.task(throwing: { [self] in
       while !Task.isCancelled {
         await connected.wait()
-        if isDue.exchange(false, ordering: .acquiring) { try await announce() }
+        if !Task.isCancelled { try await announce() }
       }
     })
     defer { work.cancel() }

@@ -28,7 +28,7 @@ struct UplinkHandler: Sendable {
         events.append(
           Event(
             topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: message.payload,
-            traceparent: traceparent))
+            traceparent: traceparent, time: message.receivedAt))
       case .rejected(let deviceId, let reason):
         rejected += 1
         if rejected <= Self.loggedPerBatch {

@@ -3,7 +3,6 @@ import Loop
 import MQTT
 import Observability
 import Runtime
-import Synchronization
 import Wire
 
 /// The connection on which the bridge publishes to devices.
@@ -17,7 +16,6 @@ final class DownlinkSession: Sendable {
     case failed
   }
 
-  private let mqtt: MQTTEventLoop
   private let session: MQTTSession
   private let connected: Wakeup
 
@@ -27,9 +25,8 @@ final class DownlinkSession: Sendable {
     onConnect: @escaping @Sendable () -> Void
   ) {
     connected = Wakeup(loop)
-    mqtt = MQTTEventLoop(name: "mqtt-downlink", logger: logger)
     session = MQTTSession(
-      configuration: configuration, loop: mqtt, logger: logger,
+      configuration: configuration, loop: loop, logger: logger,
       onState: { [connected] state in
         guard case .connected = state else { return }
         connected.signal()
@@ -62,10 +59,7 @@ final class DownlinkSession: Sendable {
   /// Ends a wait.
   func wake() { connected.signal() }
 
-  func end() async {
-    await session.disconnect(timeout: .seconds(1))
-    mqtt.shutdown()
-  }
+  func end() async { await session.disconnect(timeout: .seconds(1)) }
 }
 
 extension MQTTMessage {

@@ -13,11 +13,12 @@ actor UplinkSlots: Service {
   private let settings: MqttSettings
   private let handler: UplinkHandler
   private let logger: Logger
-  private let loop: EventLoop
+  private nonisolated let loop: EventLoop
   private let look: Wakeup
   private var replica: SlotPlan.Replica
   private var home: MQTTUplinkSession?
   private var draining: [Int: (task: Task<Void, Never>, session: MQTTUplinkSession?)] = [:]
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
   private nonisolated let isUp = Atomic(false)
 
   /// How often the leases are renewed.
@@ -150,7 +151,7 @@ actor UplinkSlots: Service {
     _ number: Int, _ onState: @escaping @Sendable (MQTTSessionState) -> Void
   ) -> MQTTUplinkSession {
     MQTTUplinkSession(
-      configuration: settings.uplink(slot: number),
+      configuration: settings.uplink(slot: number), loop: loop,
       subscriptions: DeviceTopic.uplinks.map { MQTTSubscription("$share/martlet/\($0.filter)") },
       logger: logger,
       handle: { [handler] in try await handler.handle($0) }, onState: onState)

@@ -46,6 +46,8 @@ public struct Interest: OptionSet, Sendable {
   public static let reading = Interest(rawValue: EPOLLIN.rawValue)
   /// Something can be written.
   public static let writing = Interest(rawValue: EPOLLOUT.rawValue)
+  /// The peer has closed its side, whether or not what it sent has been read.
+  public static let closing = Interest(rawValue: EPOLLRDHUP.rawValue)
   /// Told when it comes, not as long as it lasts: for descriptors that nobody reads.
   public static let onChange = Interest(rawValue: EPOLLET.rawValue)
   /// The descriptor is of no more use; always told.

@@ -1,8 +1,9 @@
 import CMosquitto
+import FoundationEssentials
 import Glibc
 
-/// What libmosquitto reports, always inside a call of `read`, `write` or `tick` and on their thread. Implementations
-/// copy and leave: the library holds a lock.
+/// What libmosquitto reports, always inside a call of `read`, `write` or `tick`. Publishing and dropping the handle are
+/// all right there (the caller holds on to it until the call is over), waiting and driving it are not.
 protocol MosquittoDelegate: AnyObject {
   func connected(_ reason: MQTTReasonCode, sessionPresent: Bool, brokerReceiveMaximum: Int)
   /// The broker said why it ends the connection.
@@ -26,6 +27,8 @@ final class Mosquitto {
   private let handle: OpaquePointer
   private unowned let delegate: any MosquittoDelegate
   private let usesTLS: Bool
+  /// Put on what is read now.
+  private var readAt = Date.distantPast
 
   /// A handle that is not connected yet; `nil` when the library has no memory or no descriptors left for it.
   init?(_ configuration: MQTTConfiguration, delegate: any MosquittoDelegate) {
@@ -165,19 +168,33 @@ final class Mosquitto {
   // MARK: Driving
 
   /// Reads one packet or a few (as many as messages of ours are unacknowledged). Never writes.
+  /// - Parameter time: put on the messages.
   /// - Returns: why the connection is gone, or `nil`.
-  func read() -> String? { outcome(mosquitto_loop_read(handle, 1)) }
+  func read(at time: Date) -> String? {
+    readAt = time
+    return outcome(mosquitto_loop_read(handle, 1))
+  }
+
+  /// Whether something may be left to read.
+  /// - Parameter progressed: whether the last `read` has reported anything.
+  func hasInput(_ progressed: Bool) -> Bool {
+    // With TLS there may be more than the socket shows.
+    martlet_bytes_waiting(descriptor) > 0 || (usesTLS && progressed)
+  }
+
+  /// Whether the library may have taken more from the socket than it has reported.
+  var mayHoldInput: Bool { usesTLS }
 
   /// Writes what is queued, as far as the socket takes it.
   ///
-  /// The library makes one system call a packet. With `corked` the kernel puts them together into few segments: the
-  /// broker wakes up once.
+  /// The library makes one system call a packet; the kernel is told to put them together into few segments, so that
+  /// the broker wakes up once.
   /// - Returns: why the connection is gone, or `nil`.
-  func write(corked: Bool) -> String? {
+  func write() -> String? {
     let socket = descriptor
-    if corked { martlet_cork(socket, 1) }
+    martlet_cork(socket, 1)
     let failure = outcome(mosquitto_loop_write(handle, 1))
-    if corked, descriptor == socket { martlet_cork(socket, 0) }
+    if descriptor == socket { martlet_cork(socket, 0) }
     return failure
   }
 
@@ -224,13 +241,15 @@ final class Mosquitto {
         id: Int(id), reason: MQTTReasonCode(rawValue: UInt8(clamping: reason)))
     }
     mosquitto_message_v5_callback_set(handle) { _, object, message, properties in
-      guard let message = message?.pointee, let topic = message.topic else { return }
-      Mosquitto.from(object)?.received(
+      guard let message = message?.pointee, let topic = message.topic, let object else { return }
+      let owner = Unmanaged<Mosquitto>.fromOpaque(object).takeUnretainedValue()
+      owner.delegate.received(
         MQTTMessage(
           topic: String(cString: topic),
           payload: Array(UnsafeRawBufferPointer(start: message.payload, count: Int(message.payloadlen))),
           qos: message.qos == 0 ? .atMostOnce : .atLeastOnce, retain: message.retain,
-          properties: properties.map(MQTTProperties.init(reading:)) ?? MQTTProperties()))
+          properties: properties.map(MQTTProperties.init(reading:)) ?? MQTTProperties(),
+          receivedAt: owner.readAt))
     }
     mosquitto_subscribe_v5_callback_set(handle) { _, object, id, count, granted, _ in
       let reasons = UnsafeBufferPointer(start: granted, count: Int(count))

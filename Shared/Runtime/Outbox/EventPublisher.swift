@@ -22,11 +22,18 @@ public struct EventEncoder: Sendable {
     message(event, id: id, time: KafkaHeader(EventHeader.time, time.rfc3339))
   }
 
-  /// The same for many records of one time.
-  /// - Parameter id: gives each its id.
+  /// The same for many records.
+  /// - Parameters:
+  ///   - time: when those happened that have no time of their own.
+  ///   - id: gives each its id.
   public func messages(_ events: [Event], time: Date, id: () -> String) -> [KafkaProducerMessage] {
-    let time = KafkaHeader(EventHeader.time, time.rfc3339)
-    return events.map { message($0, id: id(), time: time) }
+    // Most have the time of the one before: they were read together.
+    var last = (time: time, header: KafkaHeader(EventHeader.time, time.rfc3339))
+    return events.map { event in
+      let happened = event.time ?? time
+      if happened != last.time { last = (happened, KafkaHeader(EventHeader.time, happened.rfc3339)) }
+      return message(event, id: id(), time: last.header)
+    }
   }
 
   private func message(_ event: Event, id: String, time: KafkaHeader) -> KafkaProducerMessage {

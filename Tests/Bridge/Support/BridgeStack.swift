@@ -1,6 +1,7 @@
 import Foundation
 import HTTP
 import Kafka
+import Loop
 import MQTT
 import Observability
 import Synchronization
@@ -15,7 +16,7 @@ final class BridgeStack: Sendable {
   let databaseURL: String
   let database: String
   let producer: KafkaProducer
-  let loop: MQTTEventLoop
+  let loop: EventLoop
   /// Everything that came on `martlet.device.uplink` and `martlet.dead-letter` since this was made.
   let records: RecordReader
   static let logger = Logger(label: "test", level: .error)
@@ -38,7 +39,7 @@ final class BridgeStack: Sendable {
     }
     records = try await RecordReader(configuration, admin)
     producer = try KafkaProducer(configuration: configuration, logger: Self.logger)
-    loop = MQTTEventLoop(name: "test", logger: Self.logger)
+    loop = EventLoop.start("test")
   }
 
   /// - Parameter ownKafka: for tests that stop it.

@@ -1,18 +1,14 @@
 import FoundationEssentials
 import Glibc
-import Synchronization
 import Wire
 
 /// What happened on the devices, one JSON object a line; written a few times a second, so that a checker can read
 /// along.
-final class EventLog: Sendable {
-  private struct State {
-    var buffer: [UInt8] = []
-    var millisecond: Int64 = 0
-    var time: [UInt8] = []
-  }
+final class EventLog {
+  private var buffer: [UInt8] = []
+  private var millisecond: Int64 = 0
+  private var time: [UInt8] = []
   private let file: Int32
-  private let state = Mutex(State())
   private static let limit = 256 * 1024
 
   /// - Parameter path: appended to; nil writes nothing.
@@ -53,41 +49,36 @@ final class EventLog: Sendable {
   private func line(_ event: StaticString, _ device: [UInt8], _ more: (inout [UInt8]) -> Void) {
     guard file >= 0 else { return }
     let now = Date.now
-    state.withLock { state in
-      let millisecond = Int64(now.timeIntervalSince1970 * 1000)
-      if millisecond != state.millisecond {
-        state.millisecond = millisecond
-        state.time = Array(now.rfc3339.utf8)
-      }
-      state.buffer += #"{"event":""#.utf8
-      state.buffer.append(
-        contentsOf: UnsafeBufferPointer(start: event.utf8Start, count: event.utf8CodeUnitCount))
-      state.buffer += #"","device":""#.utf8
-      state.buffer += device
-      state.buffer += #"","at":""#.utf8
-      state.buffer += state.time
-      state.buffer.append(UInt8(ascii: "\""))
-      more(&state.buffer)
-      state.buffer += "}\n".utf8
-      if state.buffer.count >= Self.limit { write(&state) }
+    let millisecond = Int64(now.timeIntervalSince1970 * 1000)
+    if millisecond != self.millisecond {
+      self.millisecond = millisecond
+      time = Array(now.rfc3339.utf8)
     }
+    buffer += #"{"event":""#.utf8
+    buffer.append(contentsOf: UnsafeBufferPointer(start: event.utf8Start, count: event.utf8CodeUnitCount))
+    buffer += #"","device":""#.utf8
+    buffer += device
+    buffer += #"","at":""#.utf8
+    buffer += time
+    buffer.append(UInt8(ascii: "\""))
+    more(&buffer)
+    buffer += "}\n".utf8
+    if buffer.count >= Self.limit { flush() }
   }
 
   /// Writes what is there.
-  func flush() { state.withLock { write(&$0) } }
-
-  private func write(_ state: inout State) {
-    state.buffer.withUnsafeBytes { bytes in
+  func flush() {
+    buffer.withUnsafeBytes { bytes in
       var done = 0
       while done < bytes.count, file >= 0 {
-        let written = Glibc.write(file, bytes.baseAddress?.advanced(by: done), bytes.count - done)
+        let written = write(file, bytes.baseAddress?.advanced(by: done), bytes.count - done)
         if written < 0, errno == EINTR { continue }
         // A full disk: the log has nowhere to say so.
         guard written > 0 else { break }
         done += written
       }
     }
-    state.buffer.removeAll(keepingCapacity: true)
+    buffer.removeAll(keepingCapacity: true)
   }
 }
 

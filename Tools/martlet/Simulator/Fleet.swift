@@ -1,33 +1,34 @@
 import Loop
-import Synchronization
 
-/// What the devices of a fleet share.
-final class Fleet: Sendable {
+/// What the devices of a fleet share. All of it, and all devices, live on one loop.
+final class Fleet {
   let settings: SimulatorSettings
   let behaviours: Behaviours
   let log: EventLog
-  let timers: TimerQueue
-  let counts = Counts()
+  let loop: EventLoop
+  var counts = Counts()
 
   init(_ settings: SimulatorSettings, loop: EventLoop) throws {
-    timers = TimerQueue(loop)
     self.settings = settings
+    self.loop = loop
     behaviours = try settings.allBehaviours()
     log = try EventLog(path: settings.log)
   }
 
+  /// Does it after a while.
+  func after(_ delay: Duration, _ body: @escaping () -> Void) { loop.schedule(after: delay, body) }
+
   /// For the progress line.
-  final class Counts: Sendable {
-    let connected = Atomic(0)
-    let deliveries = Atomic(0)
-    let repeats = Atomic(0)
-    let executions = Atomic(0)
-    let documents = Atomic(0)
+  struct Counts {
+    var connected = 0
+    var deliveries = 0
+    var repeats = 0
+    var executions = 0
+    var documents = 0
 
     var line: String {
-      func value(_ count: borrowing Atomic<Int>) -> Int { count.load(ordering: .relaxed) }
-      return "\(value(connected)) connected, \(value(deliveries)) commands (\(value(repeats)) repeats), "
-        + "\(value(executions)) executed, \(value(documents)) desired documents"
+      "\(connected) connected, \(deliveries) commands (\(repeats) repeats), \(executions) executed, "
+        + "\(documents) desired documents"
     }
   }
 }

@@ -8,25 +8,20 @@ extension SimulatedDevice {
       return fleet.log.other("unreadable", idBytes, ["topic": "command"])
     }
     let behaviour = fleet.behaviours.of(id, command.id)
-    let reaction = memory.withLock { memory in
-      let reaction = CommandReaction(behaviour, known: memory.commands[command.id])
-      if !reaction.isRepeat {
-        memory.commands.set(command.id, reaction.deed.isExecution ? .working : .ignored)
-      }
-      return reaction
-    }
-    fleet.counts.deliveries.add(1, ordering: .relaxed)
-    if reaction.isRepeat { fleet.counts.repeats.add(1, ordering: .relaxed) }
+    let reaction = CommandReaction(behaviour, known: commands[command.id])
+    if !reaction.isRepeat { commands.set(command.id, reaction.deed.isExecution ? .working : .ignored) }
+    fleet.counts.deliveries += 1
+    if reaction.isRepeat { fleet.counts.repeats += 1 }
     fleet.log.command("delivery", idBytes, command, isRepeat: reaction.isRepeat)
     if reaction.deed.isExecution {
-      fleet.counts.executions.add(1, ordering: .relaxed)
+      fleet.counts.executions += 1
       fleet.log.command("execution", idBytes, command)
     }
     switch reaction.deed {
     case .nothing, .execute:
       later(behaviour == .late) { $0.answer(command, reaction, behaviour, traceparent) }
     case .executeAndVanish:
-      memory.withLock { $0.commands.set(command.id, .done(failed: false, took: 0)) }
+      commands.set(command.id, .done(failed: false, took: 0))
       vanish()
     case .sendGarbage: publish(.commandStatus, Answers.garbage)
     }
@@ -43,8 +38,8 @@ extension SimulatedDevice {
     guard reaction.deed == .execute else { return }
     let work = fleet.settings.work
     if work == .zero { return finish(command, 0, behaviour, times, traceparent) }
-    fleet.timers.after(work) { [weak self] in
-      self?.finish(command, Int(work / .milliseconds(1)), behaviour, times, traceparent)
+    fleet.after(work) { [self] in
+      finish(command, Int(work / .milliseconds(1)), behaviour, times, traceparent)
     }
   }
 
@@ -52,7 +47,7 @@ extension SimulatedDevice {
     _ command: CommandHead, _ took: Int, _ behaviour: Behaviour, _ times: Int, _ traceparent: String?
   ) {
     let final = CommandMemory.State.done(failed: behaviour == .fail, took: took)
-    memory.withLock { $0.commands.set(command.id, final) }
+    commands.set(command.id, final)
     send(final, command, times, traceparent)
   }
 
@@ -63,14 +58,13 @@ extension SimulatedDevice {
     let bytes = failed ? Answers.failed(command) : Answers.success(command, took: took)
     for _ in 0..<times { publish(.commandStatus, bytes, traceparent: traceparent) }
     guard fleet.settings.isCareful else { return }
-    let isNew = memory.withLock { $0.unconfirmed.insert(command.id).inserted }
-    if isNew { awaitReceipt(command, bytes, traceparent) }
+    if unconfirmed.insert(command.id).inserted { awaitReceipt(command, bytes, traceparent) }
   }
 
   /// Repeats the answer until it is known to be stored.
   private func awaitReceipt(_ command: CommandHead, _ bytes: [UInt8], _ traceparent: String?) {
-    fleet.timers.after(fleet.settings.receiptWait) { [weak self] in
-      guard let self, memory.withLock({ $0.unconfirmed.contains(command.id) }) else { return }
+    fleet.after(fleet.settings.receiptWait) { [self] in
+      guard unconfirmed.contains(command.id) else { return }
       publish(.commandStatus, bytes, traceparent: traceparent)
       awaitReceipt(command, bytes, traceparent)
     }
@@ -82,7 +76,7 @@ extension SimulatedDevice {
       let status = json["status"]?.string
     else { return fleet.log.other("unreadable", idBytes, ["topic": "command/receipt"]) }
     fleet.log.other("receipt", idBytes, ["id": .string(text), "status": .string(status)])
-    if status != DeviceStatus.acknowledged.rawValue { memory.withLock { _ = $0.unconfirmed.remove(id) } }
+    if status != DeviceStatus.acknowledged.rawValue { unconfirmed.remove(id) }
   }
 
   func receivedDesired(_ payload: [UInt8]) {
@@ -91,11 +85,9 @@ extension SimulatedDevice {
     guard let document = DesiredDocument(payload) else {
       return fleet.log.other("unreadable", idBytes, ["topic": "desired"])
     }
-    let known = memory.withLock { memory in
-      defer { memory.revision = max(memory.revision, document.revision) }
-      return memory.revision
-    }
-    fleet.counts.documents.add(1, ordering: .relaxed)
+    let known = revision
+    revision = max(known, document.revision)
+    fleet.counts.documents += 1
     fleet.log.other(
       "desired", idBytes,
       [
@@ -123,13 +115,13 @@ extension SimulatedDevice {
     if work == .zero {
       for _ in 0..<times { publish(.reported, final) }
     } else {
-      fleet.timers.after(work) { [weak self] in for _ in 0..<times { self?.publish(.reported, final) } }
+      fleet.after(work) { [self] in for _ in 0..<times { publish(.reported, final) } }
     }
   }
 
-  private func later(_ isLate: Bool, _ body: @escaping @Sendable (SimulatedDevice) -> Void) {
+  private func later(_ isLate: Bool, _ body: @escaping (SimulatedDevice) -> Void) {
     if !isLate { return body(self) }
-    fleet.timers.after(fleet.settings.late) { [weak self] in if let self { body(self) } }
+    fleet.after(fleet.settings.late) { [self] in body(self) }
   }
 
   static func state(_ battery: Int) -> [UInt8] {

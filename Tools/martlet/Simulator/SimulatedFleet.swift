@@ -4,12 +4,14 @@ import MQTT
 import Observability
 import Runtime
 
-/// A fleet of simulated devices, each with its own MQTT connection, all on two threads.
-public struct SimulatedFleet: Service {
-  private let loop: EventLoop
+/// A fleet of simulated devices, each with its own MQTT connection, all on the program's loop.
+public actor SimulatedFleet: Service {
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+  private nonisolated let loop: EventLoop
   private let fleet: Fleet
   private let devices: [SimulatedDevice]
-  private let logger = Logger(label: "simulate", level: .warning)
+  private nonisolated let logger = Logger(label: "simulate", level: .warning)
 
   /// - Throws: a setting that cannot work.
   public init(_ settings: SimulatorSettings, loop: EventLoop) throws {
@@ -20,31 +22,33 @@ public struct SimulatedFleet: Service {
   }
 
   /// Runs until SIGTERM.
-  public func runUntilSignalled() async throws {
+  public nonisolated func runUntilSignalled() async throws {
     try await ServiceGroup([("simulate", self)], loop: loop, logger: logger, grace: .seconds(8)).run()
   }
 
   public func run() async throws {
     Self.raiseDescriptorLimit()
-    let loops = [1, 2].map { MQTTEventLoop(name: "mqtt-sim-\($0)", logger: logger) }
-    let timers = loop.task { [fleet] in await fleet.timers.run() }
-    let flushing = loop.task(throwing: { [loop, fleet] in
-      while !Task.isCancelled {
-        try await loop.sleep(for: .milliseconds(100))
-        fleet.log.flush()
-      }
-    })
-    for (index, device) in devices.enumerated() { device.start(on: loops[index % 2], logger: logger) }
+    flushLater()
+    for device in devices { device.start(logger: logger) }
     await watch()
-    timers.cancel()
     // Not in this task: it is cancelled.
-    await loop.task { [devices] in
-      await withTaskGroup { group in for device in devices { group.addTask { await device.end() } } }
-    }.value
-    for loop in loops { loop.shutdown() }
-    flushing.cancel()
+    await loop.task { await self.end() }.value
     fleet.log.flush()
     if !fleet.settings.isQuiet { Program.print("ended: \(fleet.counts.line)") }
+  }
+
+  private func end() async {
+    let sessions = devices.compactMap { $0.sayGoodbye() }
+    await withTaskGroup { group in
+      for session in sessions { group.addTask { await session.disconnect(timeout: .seconds(3)) } }
+    }
+  }
+
+  private func flushLater() {
+    fleet.after(.milliseconds(100)) { [fleet] in
+      fleet.log.flush()
+      self.assumeIsolated { $0.flushLater() }
+    }
   }
 
   /// Says how it goes until the task is cancelled.
