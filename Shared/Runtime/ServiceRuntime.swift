@@ -120,7 +120,7 @@ public struct ServiceRuntime: Sendable {
       configuration: HTTPServerConfiguration(
         host: settings.httpHost, port: settings.httpPort, maximumBodyBytes: settings.maximumBody,
         drainTimeout: .seconds(2)),
-      logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
+      loop: loop, logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
     let pool = loop.task(throwing: { [database] in try await database.run() })
     defer { pool.cancel() }
     for (set, migrations) in [("runtime", Outbox.migrations)] + migrations {
