@@ -85,8 +85,8 @@ let package = Package(
     shared("Kafka", ["Observability", "Loop", "Threads", "CRdKafka"]),
     shared("Postgres", ["Observability", "Loop", "Threads", "CPQ"]),
     shared("MQTT", ["Observability", "Loop", "CMosquitto", "CMosquittoIO"]),
-    shared("Runtime", ["Wire", "Observability", "Loop", "Crypto", "HTTP", "Kafka", "Postgres"]),
-    shared("Directory", ["Wire", "Observability", "Loop", "Runtime", "Kafka", "Postgres"]),
+    shared("Runtime", ["Wire", "Observability", "Loop", "Threads", "Crypto", "HTTP", "Kafka", "Postgres"]),
+    shared("Directory", ["Wire", "Observability", "Loop", "Threads", "Runtime", "Kafka", "Postgres"]),
 
     tool("devkafka", ["CRdKafka"]),
     .target(

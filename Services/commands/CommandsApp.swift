@@ -47,6 +47,7 @@ extension CommandsService {
           [
             PostgresMigration("V0001_commands", embedded: PackageResources.V0001_commands_sql),
             PostgresMigration("V0002_statistics", embedded: PackageResources.V0002_statistics_sql),
+            PostgresMigration("V0003_timeline_text", embedded: PackageResources.V0003_timeline_text_sql),
           ]
         ),
       ],

@@ -13,7 +13,7 @@ public struct CommandsService: Sendable {
   private let outbox: OutboxRelay
   /// Of a command's message: `1e20` in a body is 21 digits in a message, so the body's limit does not bound it.
   private static let maximumBytes = KafkaTopic.maximumRecordBytes - 64 * 1024
-  private let inserts: Batcher<NewCommand, Bool>
+  private let inserts: Batcher<NewCommand, Outcome>
   private let unknown: Counter
 
   init(runtime: ServiceRuntime, directory: DeviceDirectory) {
@@ -23,12 +23,25 @@ public struct CommandsService: Sendable {
     self.directory = directory
     self.outbox = outbox
     inserts = Batcher(runtime.loop, maximum: 500) { new in
-      let (turns, records) = try await store.insert(new)
-      outbox.committed(records)
-      return new.map { turns.contains($0.command.head.id) }
+      let inserted = try await store.insert(new)
+      if let records = inserted.records { outbox.committed(records) }
+      return new.map {
+        let id = $0.command.head.id
+        return inserted.stale.contains(id) ? .stale : inserted.turns.contains(id) ? .goes : .waits
+      }
     }
     unknown = runtime.metrics.counter(
       "martlet_commands_unknown_answers_total", help: "Answers to commands that this device never had.")
+  }
+
+  /// What became of a command that was to be stored.
+  private enum Outcome: Sendable {
+    /// It is on its way to the bridge.
+    case goes
+    /// It is stored, behind others of its device.
+    case waits
+    /// Its device is not as it was remembered: nothing is stored.
+    case stale
   }
 
   /// What a client asks for.
@@ -49,7 +62,25 @@ public struct CommandsService: Sendable {
     trace: TraceContext,
     deviceType: String? = nil
   ) async throws -> Command {
-    let device = try await device(reference, in: organisation)
+    // A device is mostly as it was a moment ago: the insert itself looks whether it is.
+    for mayBeStale in [true, false, false] {
+      let device = try await device(reference, in: organisation, mayBeStale: mayBeStale)
+      var new = try await command(request, for: device, deviceType, by: principal, trace)
+      switch try await inserts.submit(new) {
+      case .goes:
+        new.command.progress.attempts = 1
+        return new.command
+      case .waits: return new.command
+      case .stale: continue
+      }
+    }
+    throw Problem.conflict("The device is being changed at this moment. Try again.")
+  }
+
+  private func command(
+    _ request: Request, for device: DeviceEntity, _ deviceType: String?, by principal: Principal,
+    _ trace: TraceContext
+  ) async throws -> NewCommand {
     guard let board = try await directory.board(device.boardId) else {
       throw Problem.unavailable("The device's board is not known here yet.")
     }
@@ -70,7 +101,7 @@ public struct CommandsService: Sendable {
       acknowledge: request.acknowledge ?? entry.timeouts.acknowledge,
       complete: request.complete ?? entry.timeouts.complete)
     let now = Date.now.wholeMilliseconds
-    var command = Command(
+    let command = Command(
       head: CommandHead(
         id: .v7(), organisationId: device.organisationId, deviceId: device.deviceId, type: request.type,
         lane: request.lane, timeouts: timeouts, traceparent: trace.traceparent),
@@ -84,10 +115,8 @@ public struct CommandsService: Sendable {
         JSONFault(pointer: "/params", message: "is larger than \(Self.maximumBytes) bytes when written out")
       ])
     }
-    let goes = try await inserts.submit(
-      NewCommand(command: command, created: CommandRecords.created(command), downlink: downlink))
-    if goes { command.progress.attempts = 1 }
-    return command
+    return NewCommand(
+      command: command, created: CommandRecords.created(command), downlink: downlink, device: device)
   }
 
   /// One command; nil if the organisation has none of that id.
@@ -117,8 +146,11 @@ public struct CommandsService: Sendable {
   }
 
   /// The device of that record id, `deviceId` or `mcuId`.
-  func device(_ reference: String, in organisation: UUID?) async throws -> DeviceEntity {
-    switch try await directory.device(reference, in: organisation) {
+  /// - Parameter mayBeStale: as it was found before, however long ago.
+  func device(_ reference: String, in organisation: UUID?, mayBeStale: Bool = false) async throws
+    -> DeviceEntity
+  {
+    switch try await directory.device(reference, in: organisation, mayBeStale: mayBeStale) {
     case .one(let device): return device
     case .none: throw Problem.notFound("device")
     case .several(let devices):

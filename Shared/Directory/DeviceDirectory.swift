@@ -3,6 +3,7 @@ import Kafka
 import Loop
 import Postgres
 import Runtime
+import Threads
 import Wire
 
 /// A service's own copy of what it must know of the registry: devices, boards, organisations, API keys.
@@ -19,7 +20,7 @@ public struct DeviceDirectory: KeyStore, Sendable {
     case none
   }
 
-  private struct Question: Sendable {
+  private struct Question: Hashable, Sendable {
     let reference: String
     let organisation: UUID?
   }
@@ -29,7 +30,8 @@ public struct DeviceDirectory: KeyStore, Sendable {
   private let database: PostgresClient
   private let progress: DirectoryProgress
   private let devices: Batcher<Question, Found>
-  private let boards: Believed<UUID, BoardEntity>
+  private let remembered: Locked<[Question: DeviceEntity]>
+  private let boards: LookupCache<UUID, BoardEntity>
 
   /// Makes the directory and the consumer that feeds it; run the consumer as a service.
   /// - Parameter delay: slows the copy down, for tests of what happens when it lags.
@@ -51,18 +53,37 @@ public struct DeviceDirectory: KeyStore, Sendable {
   init(loop: EventLoop, database: PostgresClient, kafka: KafkaAdmin) {
     self.database = database
     progress = DirectoryProgress(loop: loop, database: database, kafka: kafka, consumer: Self.consumerName)
+    remembered = Locked([:])
     devices = Batcher(loop, maximum: 500) { try await Self.find($0, in: database) }
-    boards = Believed(loop, for: .milliseconds(500), maximum: 1000) { try await Self.board($0, in: database) }
+    boards = LookupCache(loop, for: .milliseconds(500), maximum: 1000) {
+      try await Self.board($0, in: database)
+    }
   }
 
+  /// So many devices are remembered; beyond it all are forgotten.
+  private static let mostRemembered = 20_000
+
   /// Finds a device by record id, `deviceId` or `mcuId`, in that order.
-  /// - Parameter organisation: where to look; nil for everywhere.
-  public func device(_ reference: String, in organisation: UUID?) async throws -> Found {
+  /// - Parameters:
+  ///   - organisation: where to look; nil for everywhere.
+  ///   - mayBeStale: whether one that was found before will do, however long ago: for callers that check its `rev` when
+  ///     they write.
+  public func device(_ reference: String, in organisation: UUID?, mayBeStale: Bool = false) async throws
+    -> Found
+  {
     let question = Question(reference: reference, organisation: organisation)
-    let found = try await devices.submit(question)
-    guard case .none = found else { return found }
-    try await progress.reachEnd()
-    return try await devices.submit(question)
+    if mayBeStale, let device = remembered.withLock({ $0[question] }) { return .one(device) }
+    var found = try await devices.submit(question)
+    if case .none = found {
+      try await progress.reachEnd()
+      found = try await devices.submit(question)
+    }
+    let device: DeviceEntity? = if case .one(let device) = found { device } else { nil }
+    remembered.withLock { remembered in
+      if remembered.count >= Self.mostRemembered { remembered = [:] }
+      remembered[question] = device
+    }
+    return found
   }
 
   /// A board, at most half a second old.

@@ -51,8 +51,6 @@ public struct ServiceRuntime: Sendable {
   public let kafka: KafkaConfiguration
   public let producer: KafkaProducer
   public let outbox: OutboxRelay
-  /// The relay's second one.
-  private let gathering: KafkaProducer
 
   /// The planner's settings of a service whose statements all find few rows by their keys.
   ///
@@ -86,12 +84,10 @@ public struct ServiceRuntime: Sendable {
     kafka = KafkaConfiguration(
       bootstrapServers: settings.kafkaBootstrap, clientId: client,
       extra: ["message.max.bytes": "\(KafkaTopic.maximumRecordBytes)"])
-    // Two: of the twelve partitions each has its own, and a batch is there in about half the time.
-    producer = try KafkaProducer(configuration: kafka, connections: 2, logger: logger)
-    gathering = try KafkaProducer(configuration: kafka, logger: logger)
+    producer = try KafkaProducer(configuration: kafka, logger: logger)
     outbox = OutboxRelay(
-      service: name, loop: loop, database: database, producer: producer, gathering: gathering, logger: logger,
-      metrics: metrics)
+      service: name, schema: settings.databaseSchema, loop: loop, database: database, producer: producer,
+      logger: logger, metrics: metrics)
     health.register("postgres") {
       do {
         _ = try await database.query("SELECT 1")
@@ -124,7 +120,7 @@ public struct ServiceRuntime: Sendable {
       configuration: HTTPServerConfiguration(
         host: settings.httpHost, port: settings.httpPort, maximumBodyBytes: settings.maximumBody,
         drainTimeout: .seconds(2)),
-      logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
+      loop: loop, logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
     let pool = loop.task(throwing: { [database] in try await database.run() })
     defer { pool.cancel() }
     for (set, migrations) in [("runtime", Outbox.migrations)] + migrations {
@@ -135,15 +131,9 @@ public struct ServiceRuntime: Sendable {
     }
     try server.start()
     logger.notice("listening", ["address": "\(settings.httpHost):\(server.port)"])
-    let (producer, gathering) = (producer, gathering)
+    let producer = producer
     let front = ClosureService(loop, atEnd: { await server.shutdown() })
-    let back = ClosureService(
-      loop,
-      atEnd: {
-        async let last: Void = gathering.shutdown(timeout: .seconds(2))
-        await producer.shutdown(timeout: .seconds(2))
-        await last
-      })
+    let back = ClosureService(loop, atEnd: { await producer.shutdown(timeout: .seconds(2)) })
     try await ServiceGroup(
       [("producer", back), ("outbox-relay", outbox)] + services + [("http", front)], loop: loop,
       logger: logger

@@ -26,13 +26,19 @@ public enum Downlink: Sendable, Equatable {
   public func event(deviceId: String, traceparent: String?) -> Event {
     let payload: [UInt8] =
       switch self {
-      case .command(let command): command.json.bytes
+      case .command(let command): command.record
       case .desired(_, let document): document
-      case .receipt(let id, let status):
-        (["id": .string(id.text), "status": .string(status.rawValue)] as JSON).bytes
+      case .receipt(let id, let status): Self.receipt(id, status)
       }
     return Event(
       topic: .deviceDownlink, key: deviceId, type: type, payload: payload, traceparent: traceparent)
+  }
+
+  private static func receipt(_ id: UUID, _ status: DeviceStatus) -> [UInt8] {
+    var object = JSONObjectWriter(capacity: 80)
+    object.add("id", id)
+    object.add("status", plain: status.rawValue)
+    return object.finish()
   }
 
   /// Reads a record.
@@ -93,9 +99,15 @@ public struct CommandDownlink: Sendable, Equatable {
     ]
   }
 
-  var json: JSON {
-    guard case .object(var object) = message else { return message }
-    object["deliverBy"] = .string(deliverBy.rfc3339)
-    return .object(object)
+  /// What the bridge gets: the message, and until when it may be sent.
+  var record: [UInt8] {
+    var object = JSONObjectWriter(capacity: 512)
+    object.add("id", id)
+    object.add("type", type)
+    object.add("params", params)
+    object.add("lane", lane)
+    object.add("expiresAt", expiresAt)
+    object.add("deliverBy", deliverBy)
+    return object.finish()
   }
 }

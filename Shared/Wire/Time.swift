@@ -5,8 +5,7 @@ extension Date {
   ///
   /// By arithmetic (Howard Hinnant's civil-from-days): a dozen of these are written for each command.
   public var rfc3339: String {
-    // A millisecond that came from text is not exact as a Double: half a microsecond of tolerance.
-    let milliseconds = Int64((timeIntervalSince1970 * 1000 + 0.0005).rounded(.down))
+    let milliseconds = millisecondsSince1970
     let (days, ofDay) = milliseconds.quotientAndRemainder(dividingFloor: 86_400_000)
     let z = days + 719_468
     let (era, dayOfEra) = z.quotientAndRemainder(dividingFloor: 146_097)
@@ -34,6 +33,12 @@ extension Date {
     put(ofDay / 1000 % 60, 2, ".")
     put(ofDay % 1000, 3, "Z")
     return String(decoding: text, as: UTF8.self)
+  }
+
+  /// Whole milliseconds since 1970, without what is finer.
+  public var millisecondsSince1970: Int64 {
+    // A millisecond that came from text is not exact as a Double: half a microsecond of tolerance.
+    Int64((timeIntervalSince1970 * 1000 + 0.0005).rounded(.down))
   }
 
   /// Reads a time of RFC 3339 with any offset and any number of fraction digits; nil for anything else, also for
@@ -70,7 +75,7 @@ extension Date {
 
   /// The same time without what is finer than a millisecond: what a reader of the API gets back.
   public var wholeMilliseconds: Date {
-    Date(timeIntervalSince1970: (timeIntervalSince1970 * 1000 + 0.0005).rounded(.down) / 1000)
+    Date(timeIntervalSince1970: Double(millisecondsSince1970) / 1000)
   }
 }
 

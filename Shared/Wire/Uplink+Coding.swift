@@ -64,9 +64,17 @@ extension Uplink {
     }
   }
 
+  private var payload: [UInt8] {
+    guard case .sent(let id) = self else { return json.bytes }
+    var object = JSONObjectWriter(capacity: 48)
+    object.add("id", id)
+    return object.finish()
+  }
+
   /// The record for the uplink topic.
   public func event(deviceId: String, traceparent: String?) -> Event {
-    Event(topic: .deviceUplink, key: deviceId, type: kind.rawValue, json: json, traceparent: traceparent)
+    Event(
+      topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: payload, traceparent: traceparent)
   }
 
   /// Reads what a device sent or what stands on the topic.

@@ -1,5 +1,6 @@
 import Foundation
 import HTTP
+import Loop
 import Observability
 import TestSupport
 import Testing
@@ -49,7 +50,8 @@ import Testing
   @Test func tellsThatThePortIsTaken() async throws {
     try await withServer { first in
       let second = HTTPServer(
-        configuration: HTTPServerConfiguration(port: first.port), logger: Logger(label: "second"),
+        configuration: HTTPServerConfiguration(port: first.port), loop: .start("http-test"),
+        logger: Logger(label: "second"),
         handler: echo)
       #expect(throws: HTTPServerError.addressInUse(host: "127.0.0.1", port: first.port)) {
         try second.start()
@@ -58,7 +60,8 @@ import Testing
       #expect(throws: HTTPServerError.alreadyStarted) { try first.start() }
     }
     let elsewhere = HTTPServer(
-      configuration: HTTPServerConfiguration(host: "203.0.113.1"), logger: Logger(label: "x"), handler: echo)
+      configuration: HTTPServerConfiguration(host: "203.0.113.1"), loop: .start("http-test"),
+      logger: Logger(label: "x"), handler: echo)
     #expect(throws: HTTPServerError.self) { try elsewhere.start() }
   }
 

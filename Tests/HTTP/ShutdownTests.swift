@@ -1,5 +1,6 @@
 import Foundation
 import HTTP
+import Loop
 import Observability
 import TestSupport
 import Testing
@@ -10,7 +11,8 @@ import Threads
 
   @Test func answersAllThatAreInFlight() async throws {
     let gate = Gate()
-    let server = HTTPServer(configuration: .init(), logger: Logger(label: "s")) { request in
+    let server = HTTPServer(configuration: .init(), loop: .start("http-test"), logger: Logger(label: "s")) {
+      request in
       await gate.pass()
       return await echo(request)
     }
@@ -36,7 +38,8 @@ import Threads
   }
 
   @Test func endsEndlessStreamsAndWaitsForTheOthers() async throws {
-    let server = HTTPServer(configuration: .init(), logger: Logger(label: "s")) { request in
+    let server = HTTPServer(configuration: .init(), loop: .start("http-test"), logger: Logger(label: "s")) {
+      request in
       .stream([:], isEndless: request.path == ["events"]) { writer in
         try await writer.write("start\n")
         if request.path == ["events"] {
@@ -67,7 +70,9 @@ import Threads
   @Test func doesNotWaitForEver() async throws {
     let gate = Gate()
     let configuration = HTTPServerConfiguration(drainTimeout: .milliseconds(200))
-    let server = HTTPServer(configuration: configuration, logger: Logger(label: "s", level: .critical)) {
+    let server = HTTPServer(
+      configuration: configuration, loop: .start("http-test"), logger: Logger(label: "s", level: .critical)
+    ) {
       request in
       if request.path == ["stream"] {
         return .stream([:], isEndless: false) { writer in
@@ -93,7 +98,8 @@ import Threads
   }
 
   @Test func isNotHeldUpByACancelledCaller() async throws {
-    let server = HTTPServer(configuration: .init(), logger: Logger(label: "s")) { request in
+    let server = HTTPServer(configuration: .init(), loop: .start("http-test"), logger: Logger(label: "s")) {
+      request in
       try? await Task.sleep(for: .milliseconds(300))
       return await echo(request)
     }
@@ -109,7 +115,8 @@ import Threads
   @Test func manyTimesUnderLoad() async throws {
     for _ in 0..<20 {
       let answered = Counter()
-      let server = HTTPServer(configuration: .init(), logger: Logger(label: "s"), handler: echo)
+      let server = HTTPServer(
+        configuration: .init(), loop: .start("http-test"), logger: Logger(label: "s"), handler: echo)
       try server.start()
       let url = "http://127.0.0.1:\(server.port)/"
       await withTaskGroup(of: Void.self) { group in

@@ -50,6 +50,18 @@ import Threads
     #expect(await home.calls == 5000)
   }
 
+  /// A call from outside that leaves no job behind must not let the loop sleep with its bell off.
+  @Test func callsAndJobsFromOutsideNeverMissIt() async {
+    let loop = EventLoop.start("test")
+    defer { loop.shutdown() }
+    let home = Home(loop)
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { for _ in 0..<20_000 { loop.execute {} } }
+      for _ in 0..<2 { group.addTask { for _ in 0..<5_000 { _ = await home.call() } } }
+    }
+    #expect(await home.calls == 10_000)
+  }
+
   @Test func aPipeIsReadAsLongAsItIsWatched() async {
     let loop = EventLoop.start("test")
     defer { loop.shutdown() }
@@ -110,6 +122,13 @@ import Threads
     await #expect(throws: CancellationError.self) { try await task.value }
   }
 
+  @Test func aWaitOnAnotherThreadEndsAtItsTime() async {
+    let loop = EventLoop.start("test")
+    defer { loop.shutdown() }
+    let wakeUp = Wakeup(loop)
+    for _ in 0..<5_000 { await wakeUp.wait(until: .now) }
+  }
+
   @Test func theEndOfATurnComesAfterAllItsJobs() throws {
     let loop = EventLoop()
     let order = Locked<[Int]>([])
@@ -144,5 +163,39 @@ import Threads
     }
     #expect(gaps.0 < .milliseconds(20))
     #expect(gaps.1 >= .milliseconds(20))
+  }
+
+  @Test func whatFlushesOnceRunsAfterAllJobsAndNotAgain() throws {
+    let loop = EventLoop()
+    let order = Locked<[Int]>([])
+    try loop.run {
+      loop.execute {
+        loop.flushOnce {
+          order.withLock { $0.append(2) }
+          loop.flushOnce { order.withLock { $0.append(3) } }
+        }
+      }
+      await loop.task { order.withLock { $0.append(1) } }.value
+      for _ in 0..<3 { try await loop.sleep(for: .milliseconds(1)) }
+    }
+    #expect(order.withLock { $0 } == [1, 2, 3])
+  }
+
+  @Test func whoWaitsForALoopThatEndsIsTold() async {
+    let loop = EventLoop.start("test")
+    let told = Locked<[String]>([])
+    let bothAreThere = Wakeup(EventLoop())
+    loop.execute {
+      _ = loop.whenOver { told.withLock { $0.append("over") } }
+      loop.cancel(loop.whenOver { told.withLock { $0.append("cancelled") } })
+      bothAreThere.signal()
+    }
+    await bothAreThere.wait()
+    loop.shutdown()
+    // What is left before the end is still called, what comes later is refused.
+    while loop.execute({ told.withLock { $0.append("called") } }) { usleep(1_000) }
+    #expect(told.withLock { $0 }.first { $0 != "called" } == "over")
+    #expect(told.withLock { $0 }.count { $0 == "over" } == 1)
+    #expect(told.withLock { $0 }.contains("cancelled") == false)
   }
 }

@@ -129,8 +129,8 @@ import Wire
       // More than may be on their way.
       try await world.database.query(
         """
-        INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
-        SELECT 'martlet.of.the.future', \(world.key), 'x', '{}' FROM generate_series(1, 12000)
+        INSERT INTO outbox (records)
+        SELECT \(world.recordOfTheFuture) FROM generate_series(1, 12000)
         """)
       try await world.database.withTransaction { try await world.relay.tell([world.event(1)], on: $0) }
       #expect(try await world.values(of: .commandsEvents, count: 1) == [1])
@@ -176,21 +176,25 @@ struct RelayWorld: Sendable {
   private static func newRelay(_ database: PostgresClient, _ kafka: KafkaConfiguration) throws -> OutboxRelay
   {
     OutboxRelay(
-      service: "tests", loop: .start("relay-test"), database: database,
+      service: "tests", schema: "relay", loop: .start("relay-test"), database: database,
       producer: try KafkaProducer(configuration: kafka, logger: logger),
-      gathering: try KafkaProducer(configuration: kafka, logger: logger), logger: logger, metrics: Metrics())
+      logger: logger, metrics: Metrics())
   }
 
   func event(_ number: Int, _ topic: KafkaTopic = .commandsEvents) -> Event {
     Event(topic: topic, key: key, type: "test", json: .int(Int64(number)), traceparent: nil)
   }
 
+  /// As a newer version packs it.
+  var recordOfTheFuture: [UInt8] {
+    ["martlet.of.the.future", key, "x", "{}"].reduce(into: []) { bytes, text in
+      bytes += [0, 0, 0, UInt8(text.utf8.count)] + Array(text.utf8)
+    } + [255, 255, 255, 255]
+  }
+
   /// What someone writes who does not know of the relay.
   func raw(_ number: Int, _ topic: KafkaTopic) -> PostgresQuery {
-    """
-    INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
-    VALUES (\(topic.rawValue), \(key), 'raw', \(String(number)))
-    """
+    "INSERT INTO outbox (records) VALUES (\(PackedRecords([event(number, topic)]).bytes))"
   }
 
   /// The first `count` values with this key, in the order in which the topic has them, and any that follow at once.

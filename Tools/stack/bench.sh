@@ -1,12 +1,26 @@
 #!/usr/bin/env bash
-# bench.sh: brings the stack up, puts a simulated fleet on it, and measures it with martlet-bench.
-# BENCH_ARGS is passed on (--seconds 30 --in-flight 128 …), BENCH_DEVICES is the size of the fleet.
+# bench.sh: brings the stack up and measures it: first beside the reference, where ../shared/reference is there (by turns,
+# in the same minutes: its ratios are what counts on a machine whose speed varies), then whole lifecycles of a simulated
+# fleet with martlet-bench, with the CPU of each process.
+# BENCH_ARGS is passed on to martlet-bench (--seconds 30 --in-flight 128 …), BENCH_DEVICES is the size of the fleet,
+# BENCH_ROUNDS and BENCH_SECONDS are the reference's.
 source "$(dirname "$0")/lib.sh"
+source Tools/stack/process.sh
+if running kafka; then
+  warn "Kafka runs already: if it was not started by 'make bench', it has the compiler that starts fast ('make down' first)"
+else
+  # The JVM's own compilers: they need a minute of load, which the comparison gives them, and take half as long then.
+  export MARTLET_KAFKA_JVM=${MARTLET_KAFKA_JVM:--XX:-UseG1GC -XX:+UseSerialGC -XX:+UseTransparentHugePages}
+fi
 Tools/stack/up.sh
 set -a
 # shellcheck source=/dev/null
 source "$RUN/stack.env"
 set +a
+if [[ -f ../shared/reference/compare.py ]]; then
+  say "Beside the reference (Martlet / reference; 'ratio' is the median of the rounds) …"
+  python3 ../shared/reference/compare.py "${BENCH_ROUNDS:-3}" "${BENCH_SECONDS:-10}" | python3 Tools/stack/show_comparison.py
+fi
 folder="$RUN/bench"
 "$BIN/martlet-bench" prepare --devices "${BENCH_DEVICES:-1000}" --folder "$folder"
 "$BIN/martlet" simulate --devices-file "$folder/devices.txt" --mqtt-host "$MARTLET_MQTT_HOST" \

@@ -38,15 +38,22 @@ enum CommandRecords {
   private static func event(_ type: String, _ head: CommandHead, _ progress: CommandProgress, at: Date)
     -> Event
   {
-    Event(
-      topic: .commandsEvents, key: head.deviceId, type: type,
-      json: .compact([
-        "commandId": .string(head.id.text), "deviceId": .string(head.deviceId),
-        "organisationId": .string(head.organisationId.text), "type": .string(head.type),
-        "lane": .string(head.lane),
-        "status": .string(progress.status.rawValue), "reason": progress.reason.map { .string($0) },
-        "at": .string(at.rfc3339), "rev": .int(progress.rev), "attempts": .int(Int64(progress.attempts)),
-        "result": progress.result, "error": progress.error?.json, "lateOutcome": progress.lateOutcome,
-      ]), traceparent: head.traceparent)
+    var object = JSONObjectWriter(capacity: 512)
+    object.add("commandId", head.id)
+    object.add("deviceId", head.deviceId)
+    object.add("organisationId", head.organisationId)
+    object.add("type", head.type)
+    object.add("lane", head.lane)
+    object.add("status", plain: progress.status.rawValue)
+    object.add("reason", progress.reason)
+    object.add("at", at)
+    object.add("rev", progress.rev)
+    object.add("attempts", Int64(progress.attempts))
+    object.add("result", progress.result)
+    object.add("error", progress.error?.json)
+    object.add("lateOutcome", progress.lateOutcome)
+    return Event(
+      topic: .commandsEvents, key: head.deviceId, type: type, payload: object.finish(),
+      traceparent: head.traceparent)
   }
 }

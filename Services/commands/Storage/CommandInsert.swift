@@ -6,11 +6,13 @@ import Wire
 
 /// A command to be stored, with the records that tell of it.
 struct NewCommand: Sendable {
-  let command: Command
+  var command: Command
   /// For the public topic.
   let created: Event
   /// For the bridge, if its turn is now.
   let downlink: Event
+  /// As it was looked up: the command is stored only while the directory still has it so.
+  let device: DeviceEntity
 }
 
 extension CommandStore {
@@ -18,11 +20,20 @@ extension CommandStore {
   /// delivers nothing more (DESIGN, section 2.5).
   static let window = 16
 
+  /// What became of an insert.
+  struct Inserted: Sendable {
+    /// Those whose turn is now.
+    var turns: Set<UUID> = []
+    /// Those whose device is not as the directory had it when it was looked up: they are not stored.
+    var stale: Set<UUID> = []
+    /// What tells of the others; nil if there are none.
+    var records: OutboxRecords?
+  }
+
   /// Stores commands with their outbox records, all or none, in one statement.
   ///
   /// Those of a device that has `window` unanswered ones at the broker, or others that wait, wait behind them.
-  /// - Returns: the ids of those whose turn is now, and the records.
-  func insert(_ new: [NewCommand]) async throws -> (turns: Set<UUID>, records: OutboxRecords) {
+  func insert(_ new: [NewCommand]) async throws -> Inserted {
     let commands = new.map(\.command)
     let rows = try await database.query(
       """
@@ -36,61 +47,76 @@ extension CommandStore {
           \(commands.map { Int32($0.head.timeouts.deliver) })::int[],
           \(commands.map { Int32($0.head.timeouts.acknowledge) })::int[],
           \(commands.map { Int32($0.head.timeouts.complete) })::int[], \(commands.map(\.head.traceparent))::text[],
-          \(commands.map(\.progress.deadline))::timestamptz[],
-          \(commands.map { PostgresJSON(bytes: JSON.array($0.progress.timeline.map(\.json)).bytes) })::jsonb[],
-          \(new.map { $0.created.text })::text[], \(new.map { $0.downlink.text })::text[]
+          \(commands.map(\.progress.deadline))::timestamptz[], \(commands.map(\.progress.timelineText))::text[],
+          \(new.map { PackedRecords([$0.created]).bytes })::bytea[],
+          \(new.map { PackedRecords([$0.downlink]).bytes })::bytea[], \(new.map(\.device.id))::uuid[],
+          \(new.map(\.device.rev))::bigint[]
         ) WITH ORDINALITY AS i (id, organisation_id, device_id, hardware_id, device_type, type, params, lane,
           created_at, created_by, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, deadline,
-          timeline, created, downlink, number)
-      ), before AS (
-        SELECT o.device_id, bool_or(NOT o.dispatched) AS waiting,
-          count(*) FILTER (WHERE o.dispatched AND c.status IN ('PENDING', 'SENT')) AS at_broker
-        FROM open_command o JOIN command c USING (id)
-        WHERE o.device_id = ANY(\(Array(Set(commands.map(\.head.deviceId))))::text[]) GROUP BY o.device_id
+          timeline, created, downlink, device_record, device_rev, number)
       ), turn AS MATERIALIZED (
-        SELECT i.*, NOT COALESCE(b.waiting, false) AND COALESCE(b.at_broker, 0)
-          + row_number() OVER (PARTITION BY i.device_id ORDER BY i.number) <= \(Int64(Self.window)) AS goes
-        FROM input i LEFT JOIN before b USING (device_id)
+        SELECT i.*, nextval('command_seq_seq') AS seq,
+          NOT b.waiting AND b.dispatched + row_number() OVER (PARTITION BY i.device_id ORDER BY i.number)
+            <= \(Int64(Self.window)) + b.answered AS goes
+        FROM input i JOIN directory_device d ON (d.id, d.rev) = (i.device_record, i.device_rev)
+        CROSS JOIN LATERAL (\(unescaped: Self.room)) AS b
       ), made AS (
-        INSERT INTO command (id, organisation_id, device_id, hardware_id, device_type, type, params, lane, created_at,
-          created_by, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, status, deadline, attempts,
-          rev, timeline)
-        SELECT id, organisation_id, device_id, hardware_id, device_type, type, params, lane, created_at, created_by,
+        INSERT INTO command (id, seq, organisation_id, device_id, hardware_id, device_type, type, params, lane,
+          created_at, created_by, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, status, deadline,
+          attempts, rev, timeline)
+        OVERRIDING SYSTEM VALUE
+        SELECT id, seq, organisation_id, device_id, hardware_id, device_type, type, params, lane, created_at, created_by,
           deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, 'PENDING', deadline, goes::int, 1,
           timeline
-        FROM turn ORDER BY number RETURNING id, seq
+        FROM turn
       ), opened AS (
         INSERT INTO open_command (id, seq, device_id, look_at, dispatched)
-        SELECT t.id, m.seq, t.device_id,
-          CASE WHEN t.goes THEN t.deadline ELSE LEAST(t.deadline, now() + interval '1 s') END, t.goes
-        FROM turn t JOIN made m USING (id)
+        SELECT id, seq, device_id,
+          CASE WHEN goes THEN deadline ELSE LEAST(deadline, now() + interval '1 s') END, goes
+        FROM turn
       ), told AS (
-        INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent)
-        SELECT topic, device_id, type, payload, traceparent FROM (
-          SELECT number, 0 AS step, \(KafkaTopic.commandsEvents.rawValue) AS topic, device_id,
-            \(CommandRecords.createdType) AS type, created AS payload, traceparent FROM turn
-          UNION ALL
-          SELECT number, 1, \(KafkaTopic.deviceDownlink.rawValue), device_id, \(Downlink.commandType), downlink,
-            traceparent FROM turn WHERE goes
-        ) AS records ORDER BY number, step RETURNING id, created_at
+        INSERT INTO outbox (records)
+        SELECT string_agg(CASE WHEN goes THEN created || downlink ELSE created END, ''::bytea ORDER BY number)
+        FROM turn HAVING count(*) > 0
+        RETURNING id, created_at
       )
-      SELECT NULL, id, created_at FROM told UNION ALL SELECT id, NULL, NULL FROM turn WHERE goes
-      """
-    ).decode((UUID?, Int64?, Date?).self)
-    var turns: Set<UUID> = []
-    var places: [OutboxRecords.Place] = []
-    for (turn, id, createdAt) in rows {
-      if let turn { turns.insert(turn) }
-      if let id, let createdAt { places.append((id, createdAt)) }
-    }
-    let records = new.flatMap {
-      turns.contains($0.command.head.id) ? [$0.created, $0.downlink] : [$0.created]
-    }
-    return (turns, OutboxRecords(records, places: places.sorted { $0.id < $1.id }))
+      SELECT NULL, NULL, id, created_at FROM told UNION ALL SELECT id, goes, NULL, NULL FROM turn
+      """)
+    return try Self.inserted(new, rows)
   }
-}
 
-extension Event {
-  /// The payload as the outbox keeps it.
-  var text: String? { payload.map { String(decoding: $0, as: UTF8.self) } }
+  /// What is open of the device of `i`: whether any waits, how many the bridge was given, and how many of those the device
+  /// has answered, which is looked at only where it matters. One look for each command: a join with all of them together is
+  /// made anew for each row, since the plans of this service have no hash.
+  private static let room = """
+    SELECT o.waiting, o.dispatched, CASE WHEN o.dispatched < \(window) THEN 0 ELSE (
+        SELECT count(*) FROM open_command a JOIN command c USING (id)
+        WHERE a.device_id = i.device_id AND a.dispatched AND c.status = 'ACKNOWLEDGED'
+      ) END AS answered
+    FROM (
+      SELECT COALESCE(bool_or(NOT dispatched), false) AS waiting, count(*) FILTER (WHERE dispatched) AS dispatched
+      FROM open_command WHERE device_id = i.device_id
+    ) AS o
+    """
+
+  private static func inserted(_ new: [NewCommand], _ rows: PostgresRows) throws -> Inserted {
+    var inserted = Inserted(stale: Set(new.map(\.command.head.id)))
+    var place: OutboxRecords.Place?
+    for row in rows {
+      let (id, goes, outboxId, createdAt) = try row.decode((UUID?, Bool?, Int64?, Date?).self)
+      if let id {
+        inserted.stale.remove(id)
+        if goes == true { inserted.turns.insert(id) }
+      } else if let outboxId, let createdAt {
+        place = OutboxRecords.Place(id: outboxId, createdAt: createdAt)
+      }
+    }
+    let events = new.flatMap { item -> [Event] in
+      let id = item.command.head.id
+      if inserted.stale.contains(id) { return [] }
+      return inserted.turns.contains(id) ? [item.created, item.downlink] : [item.created]
+    }
+    inserted.records = place.map { OutboxRecords(events, at: $0) }
+    return inserted
+  }
 }

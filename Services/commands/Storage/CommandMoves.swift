@@ -23,9 +23,10 @@ extension CommandStore {
   // Or two transactions wait for each other in a circle: each locks rows of `command` once, by id, and then touches
   // rows of `open_command` of those commands only.
 
-  /// The commands of these ids as they are now, locked: nobody moves them before this transaction has ended.
+  /// The commands of these ids as they are now. Not locked, which would write each row once more: whoever moves one
+  /// meanwhile is found out by `update`, and the transaction begins anew.
   static func moving(_ ids: [UUID]) -> PostgresQuery {
-    "SELECT \(unescaped: movingColumns) FROM command WHERE id = ANY(\(ids)::uuid[]) ORDER BY id FOR UPDATE"
+    "SELECT \(unescaped: movingColumns) FROM command WHERE id = ANY(\(ids)::uuid[])"
   }
 
   /// Locks those commands, and with them what the bridge was given for these devices (for all, if nil).
@@ -141,6 +142,10 @@ extension CommandStore {
         traceparent: traceparent), readRev: rev, readDeadline: deadline, progress: progress)
   }
 
+  /// In bytes: so much of a story is kept of what happens again and again (redelivery) in one status. Moves are few, and all
+  /// of them are kept.
+  private static let longestTimeline: Int32 = 16 * 1024
+
   /// Writes what has moved, each only from the state in which it was read; a missed guard, if another writer was there
   /// first.
   ///
@@ -155,7 +160,8 @@ extension CommandStore {
         deadline = u.deadline, attempts = u.attempts, result = COALESCE(u.result, c.result),
         error_code = COALESCE(u.error_code, c.error_code),
         error_message = COALESCE(u.error_message, c.error_message), late_outcome = u.late_outcome, rev = u.rev,
-        timeline = c.timeline || u.timeline
+        timeline = CASE WHEN u.status = c.status AND octet_length(c.timeline) > \(Self.longestTimeline) THEN c.timeline
+          ELSE c.timeline || u.timeline END
       FROM unnest(
         \(moved.map(\.head.id))::uuid[], \(moved.map(\.readRev))::bigint[],
         \(progress.map(\.status.rawValue))::text[], \(progress.map(\.reason))::text[],
@@ -166,7 +172,7 @@ extension CommandStore {
         \(progress.map { $0.error?.code })::text[], \(progress.map { $0.error?.message })::text[],
         \(progress.map { $0.lateOutcome.map { PostgresJSON(bytes: $0.bytes) } })::jsonb[],
         \(progress.map(\.rev))::bigint[],
-        \(progress.map { PostgresJSON(bytes: JSON.array($0.timeline.map(\.json)).bytes) })::jsonb[]
+        \(progress.map(\.timelineText))::text[]
       ) AS u (id, read_rev, status, reason, sent_at, acknowledged_at, completed_at, deadline, attempts, result,
         error_code, error_message, late_outcome, rev, timeline)
       WHERE c.id = u.id AND c.rev = u.read_rev RETURNING 1

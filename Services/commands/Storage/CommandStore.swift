@@ -7,28 +7,28 @@ import Wire
 struct CommandStore: Sendable {
   let database: PostgresClient
 
-  /// The columns of a whole command, in the order in which `command(_:)` reads them.
-  static let columns = """
+  /// The columns of a command but for its story, in the order in which `command(_:)` reads them.
+  private static let columns = """
     id, organisation_id, device_id, type, lane, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent,
     hardware_id, device_type, params, created_at, created_by, status, reason, sent_at, acknowledged_at, completed_at,
-    deadline, attempts, result, error_code, error_message, late_outcome, rev, timeline, seq
+    deadline, attempts, result, error_code, error_message, late_outcome, rev, seq
     """
 
-  /// A whole command and its place in the order of creation.
-  static func command(_ row: PostgresRow) throws -> (seq: Int64, command: Command) {
+  /// A command and its place in the order of creation.
+  private static func command(_ row: PostgresRow) throws -> (seq: Int64, command: Command) {
     let (
       id, organisation, device, type, lane, deliver, acknowledge, complete, traceparent, hardware, deviceType,
       params,
       createdAt, createdBy, status, reason, sentAt, acknowledgedAt, completedAt, deadline, attempts, result,
       errorCode,
-      errorMessage, late, rev, timeline, seq
+      errorMessage, late, rev, seq, timeline
     ) = try row.decode(
       (
         UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, String?, PostgresJSON, Date,
         String,
         String, String?, Date?, Date?, Date?, Date?, Int32, PostgresJSON?, String?, String?, PostgresJSON?,
         Int64,
-        PostgresJSON, Int64
+        Int64, String?
       ).self)
     let command = Command(
       head: CommandHead(
@@ -43,7 +43,7 @@ struct CommandStore: Sendable {
         result: try result.map(JSON.init(stored:)),
         error: errorCode.map { CommandFault(code: $0, message: errorMessage ?? "") },
         lateOutcome: try late.map(JSON.init(stored:)), rev: rev,
-        timeline: (try JSON(stored: timeline).array ?? []).compactMap(TimelineEntry.init(json:))))
+        timeline: timeline.map(TimelineEntry.read(lines:)) ?? []))
     return (seq, command)
   }
 
@@ -51,7 +51,7 @@ struct CommandStore: Sendable {
   func find(_ id: UUID, in organisation: UUID?) async throws -> Command? {
     try await database.query(
       """
-      SELECT \(unescaped: Self.columns) FROM command
+      SELECT \(unescaped: Self.columns), timeline FROM command
       WHERE id = \(id) AND (\(organisation)::uuid IS NULL OR organisation_id = \(organisation))
       """
     ).first.map(Self.command)?.command
@@ -69,10 +69,10 @@ struct CommandStore: Sendable {
     var limit = 100
   }
 
-  /// Commands, newest first, each with its place in the order.
+  /// Commands, newest first, each with its place in the order, and without its story.
   func list(_ filter: Filter) async throws -> [(seq: Int64, command: Command)] {
     var sql = PostgresQuery.StringInterpolation(literalCapacity: 600, interpolationCount: 7)
-    sql.appendLiteral("SELECT \(Self.columns) FROM command WHERE true")
+    sql.appendLiteral("SELECT \(Self.columns), NULL FROM command WHERE true")
     if let deviceId = filter.deviceId { sql.append(" AND device_id = ", deviceId) }
     if let organisation = filter.organisation { sql.append(" AND organisation_id = ", organisation) }
     if let status = filter.status { sql.append(" AND status = ", status.rawValue) }
@@ -128,20 +128,4 @@ extension PostgresQuery.StringInterpolation {
 
 extension JSON {
   init(stored: PostgresJSON) throws { try self.init(parsing: stored.bytes, maximumDepth: 1000) }
-}
-
-extension TimelineEntry {
-  var json: JSON {
-    .compact([
-      "at": .string(at.rfc3339), "event": .string(event), "status": .string(status.rawValue),
-      "detail": detail.map { .string($0) },
-    ])
-  }
-
-  init?(json: JSON) {
-    guard let at = json["at"]?.string.flatMap(Date.init(rfc3339:)), let event = json["event"]?.string,
-      let status = json["status"]?.string.flatMap(CommandStatus.init(rawValue:))
-    else { return nil }
-    self.init(at: at, event: event, status: status, detail: json["detail"]?.string)
-  }
 }

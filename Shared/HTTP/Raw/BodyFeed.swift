@@ -36,7 +36,7 @@ final class BodyFeed: Sendable {
       return state.end == nil
     }
     guard task else { return }
-    let producer = Task {
+    let producer = connection.core.loop.task { [self] in
       do {
         try await stream.produce(HTTPBodyWriter(feed: self))
         finish(.complete)

@@ -27,8 +27,7 @@ final class Exchange: Sendable {
     var feed: BodyFeed?
   }
 
-  private let core: ServerCore
-  var bell: Bell { core.bell }
+  let core: ServerCore
   private let target: String
   private let state = Locked(State())
 
@@ -121,7 +120,9 @@ final class Exchange: Sendable {
       return request
     }
     guard let request else { return access(connection, "", "", UnsafeRawBufferPointer(start: nil, count: 0)) }
-    Task { answer(with: await core.handler(request), to: request.method) }
+    core.loop.arrived(1)
+    // Not immediately: a resume within the library's own callback gets lost (0.9.75, with requests that follow at once).
+    core.loop.task { self.answer(with: await self.core.handler(request), to: request.method) }
     return true
   }
 

@@ -1,22 +1,18 @@
 import CMicroHTTPD
 import Glibc
-import Threads
 
 /// A client's connection, owned by libmicrohttpd.
 ///
-/// `@unchecked Sendable`: everything but `resume` is called only in callbacks of libmicrohttpd, that is on its one
-/// thread. `resume` may be called from any thread (the library locks inside), and its callers hold the lock of the
-/// exchange or feed that suspended the connection; the completion callback takes the same lock before the library
-/// frees the connection, so the pointer is alive for the whole call.
+/// `@unchecked Sendable`: everything is called on the loop, `resume` by whoever suspended the connection: the library tells
+/// that one, on the loop too, before it frees the connection.
 struct RawConnection: @unchecked Sendable {
   let pointer: OpaquePointer
-  /// Wakes the thread that turns the daemon.
-  let bell: Bell
+  let core: ServerCore
 
   func suspend() { MHD_suspend_connection(pointer) }
   func resume() {
     MHD_resume_connection(pointer)
-    bell.ring()
+    core.mustRun.store(true, ordering: .relaxed)
   }
 
   /// Queues a response; false when the library does not take it.

@@ -1,27 +1,30 @@
 import CMicroHTTPD
-import Dispatch
 import Glibc
-import Synchronization
-import Threads
+import Loop
 
-/// Owns a running daemon of libmicrohttpd and the thread that turns it, which calls back into a `ServerCore`.
+/// Owns a running daemon of libmicrohttpd, which is a source of a loop and calls back into a `ServerCore`.
 ///
-/// The thread is ours (the library's external mode): its own one asks epoll again with the same long time-out after
-/// a round of exactly 128 events, and then leaves those 128 connections unread until something else happens (seen
-/// in 0.9.75: a load of 128 connections stopped dead). `MHD_run` never waits, so that cannot happen here. But it may
-/// swallow the library's own wake-up of a connection that is resumed while it runs: so each resumption rings our bell.
+/// The library is in its external mode: `MHD_run` never waits. Connections that it has left in its own list of ready ones do
+/// not make its descriptor readable, nor does one that is resumed: so it is run until it says that nothing is to be done,
+/// and at the end of each turn in which a connection was resumed.
 ///
-/// `@unchecked Sendable`: every stored property is constant or atomic. The library's daemon behind `pointer` is run, and
-/// asked for its connections, by our thread only; `HTTPServer` calls `quiesce` and `stop` once each, in this order, which
-/// the library allows from another thread, and `stop` waits for ours to end first.
+/// `@unchecked Sendable`: what is not constant is touched on the loop only, which `LoopBound` asserts; so is the library's
+/// daemon behind `pointer` once it runs.
 final class RawDaemon: @unchecked Sendable {
+  /// So often it runs in one turn; others have their turn too.
+  private static let runsPerTurn = 8
+
+  private struct Watching {
+    var sources: [LoopSource] = []
+    var timer: LoopTimer?
+  }
+
   private let pointer: OpaquePointer
   private let core: Unmanaged<ServerCore>
+  private let loop: EventLoop
   private let logger: UnsafeMutablePointer<martlet_mhd_logger>
-  private let bell: Bell
   private let connectionLimit: Int
-  private let stops = Atomic(false)
-  private let ended = DispatchSemaphore(value: 0)
+  private let watching: LoopBound<Watching>
 
   init?(_ core: ServerCore, _ socket: ListeningSocket) {
     let flags = MHD_USE_EPOLL.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue | MHD_USE_ERROR_LOG.rawValue
@@ -30,7 +33,8 @@ final class RawDaemon: @unchecked Sendable {
     let options = Self.options(core.configuration, socket, self.core.toOpaque())
     logger = .allocate(capacity: 1)
     logger.initialize(to: martlet_mhd_logger(write: Self.log, context: self.core.toOpaque()))
-    bell = core.bell
+    loop = core.loop
+    watching = LoopBound(core.loop, Watching())
     connectionLimit = core.configuration.connectionLimit
     guard let pointer = martlet_mhd_start(flags, Self.access, self.core.toOpaque(), logger, options) else {
       logger.deallocate()
@@ -38,45 +42,50 @@ final class RawDaemon: @unchecked Sendable {
       return nil
     }
     self.pointer = pointer
-    guard OwnThread.start("http", { [self] in turn() }) else {
-      ended.signal()
-      stop()
-      return nil
+    loop.execute { self.watch() }
+  }
+
+  private func watch() {
+    let core = core.takeUnretainedValue()
+    let ready = loop.watch(martlet_mhd_epoll(pointer), .reading) { [unowned self] _ in run() }
+    let resumed = loop.flush { [unowned self] in
+      if core.mustRun.exchange(false, ordering: .relaxed) { run() }
     }
+    watching.value.sources = [ready, resumed]
   }
 
-  /// Takes no new connections from here on.
-  func quiesce() { _ = MHD_quiesce_daemon(pointer) }
-
-  /// Ends the thread and closes all connections: not on the cooperative pool, and with nothing suspended.
-  func stop() {
-    stops.store(true, ordering: .releasing)
-    bell.ring()
-    ended.wait()
-    MHD_stop_daemon(pointer)
-    logger.deallocate()
-    core.release()
-  }
-
-  /// The thread: waits until the daemon has something to do, and lets it.
-  private func turn() {
-    var waited = [
-      pollfd(fd: martlet_mhd_epoll(pointer), events: Int16(POLLIN), revents: 0),
-      pollfd(fd: bell.descriptor, events: Int16(POLLIN), revents: 0),
-    ]
-    while true {
-      var limit: UInt64 = 0
-      let isLimited = MHD_get_timeout(pointer, &limit) == .YES
-      poll(&waited, 2, isLimited ? Int32(clamping: limit) : -1)
-      // Before the run: what is resumed after this rings again.
-      if waited[1].revents != 0 { bell.silence() }
-      if stops.load(ordering: .acquiring) { break }
+  private func run() {
+    var limit: UInt64 = 0
+    for _ in 0..<Self.runsPerTurn {
       let wasFull = isFull
       MHD_run(pointer)
       // The library looks at its listening socket again only in its next run, which nothing else may ask for.
-      if wasFull, !isFull { MHD_run(pointer) }
+      if wasFull, !isFull { continue }
+      guard MHD_get_timeout(pointer, &limit) == .YES else { return }
+      if limit > 0 { return runLater(.milliseconds(limit)) }
     }
-    ended.signal()
+    watching.value.sources.first.map(loop.callAgain)
+  }
+
+  /// Idle connections have an end. One timer: when it comes too soon it is set anew.
+  private func runLater(_ delay: Duration) {
+    guard watching.value.timer == nil else { return }
+    watching.value.timer = loop.schedule(after: delay) { [unowned self] in
+      watching.value.timer = nil
+      run()
+    }
+  }
+
+  /// Takes no new connections from here on. On the loop.
+  func quiesce() { _ = MHD_quiesce_daemon(pointer) }
+
+  /// Closes all connections: on the loop, and with nothing suspended.
+  func stop() {
+    for source in watching.value.sources { loop.cancel(source) }
+    watching.value.timer.map(loop.cancel)
+    MHD_stop_daemon(pointer)
+    logger.deallocate()
+    core.release()
   }
 
   private var isFull: Bool {
@@ -105,7 +114,7 @@ final class RawDaemon: @unchecked Sendable {
   }
 }
 
-/// The callbacks, all on the daemon's thread.
+/// The callbacks, all on the loop.
 extension RawDaemon {
   private typealias Context = UnsafeMutableRawPointer
 
@@ -123,7 +132,7 @@ extension RawDaemon {
     let piece = UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : size.pointee)
     size.pointee = 0
     let goesOn = exchange.access(
-      RawConnection(pointer: connection, bell: exchange.bell), method.map { String(cString: $0) } ?? "",
+      RawConnection(pointer: connection, core: exchange.core), method.map { String(cString: $0) } ?? "",
       version.map { String(cString: $0) } ?? "", piece)
     return goesOn ? .YES : .NO
   }

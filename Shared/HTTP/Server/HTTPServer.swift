@@ -1,7 +1,8 @@
+import Loop
 import Observability
 import Threads
 
-/// An HTTP/1.1 server: libmicrohttpd's one thread reads and writes, handlers run as tasks.
+/// An HTTP/1.1 server on a loop: libmicrohttpd reads and writes, handlers run as tasks of the loop.
 ///
 /// A handler gets a whole request and is *not* cancelled when its client goes away: what it has begun to create it
 /// brings to an end, and the answer is dropped. (A streamed body's producer is cancelled then.) Call `shutdown()`
@@ -18,16 +19,18 @@ public final class HTTPServer: Sendable {
 
   /// - Parameters:
   ///   - configuration: where it listens and its limits.
+  ///   - loop: where it lives, and all of its handlers.
   ///   - logger: gets what the library has to say, at debug, and responses that could not be sent.
   ///   - handler: answers requests, many at a time.
-  ///   - onRefusal: makes the answer to a request that is refused before any handler. It is called on the server's
-  ///     own thread: make a value and return.
+  ///   - onRefusal: makes the answer to a request that is refused before any handler. It is called on the loop:
+  ///     make a value and return.
   public init(
-    configuration: HTTPServerConfiguration, logger: Logger,
+    configuration: HTTPServerConfiguration, loop: EventLoop, logger: Logger,
     handler: @escaping @Sendable (HTTPRequest) async -> HTTPResponse,
     onRefusal: @escaping @Sendable (HTTPRefusal) -> HTTPResponse = { $0.plainResponse }
   ) {
-    core = ServerCore(configuration: configuration, logger: logger, handler: handler, refuser: onRefusal)
+    core = ServerCore(
+      configuration: configuration, loop: loop, logger: logger, handler: handler, refuser: onRefusal)
   }
 
   /// Begins to listen; when it returns, clients can connect.
@@ -69,23 +72,24 @@ public final class HTTPServer: Sendable {
     guard let (daemon, socket) = running else { return }
     let core = core
     // A task of its own: the caller's cancellation must not turn the waits into busy loops.
-    await Task.detached {
+    await core.loop.task {
       daemon.quiesce()
       socket.refuseConnections()
       core.drain()
-      await Self.wait(atMost: core.configuration.drainTimeout) { core.inFlight == 0 }
+      await Self.wait(core, atMost: core.configuration.drainTimeout)
       let refused = core.refuseRest()
       if refused > 0 {
         core.logger.warning("requests were not done when the drain time was over", ["count": "\(refused)"])
-        await Self.wait(atMost: .seconds(1)) { core.inFlight == 0 }
+        await Self.wait(core, atMost: .seconds(1))
       }
-      await OwnThread.run("http-stop") { daemon.stop() }
+      daemon.stop()
       socket.release()
     }.value
   }
 
-  private static func wait(atMost limit: Duration, until isDone: () -> Bool) async {
+  /// Waits until nothing is in flight.
+  private static func wait(_ core: ServerCore, atMost limit: Duration) async {
     let end = ContinuousClock.now + limit
-    while !isDone(), ContinuousClock.now < end { try? await Task.sleep(for: .milliseconds(2)) }
+    while core.inFlight > 0, ContinuousClock.now < end { try? await core.loop.sleep(for: .milliseconds(2)) }
   }
 }

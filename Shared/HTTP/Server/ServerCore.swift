@@ -1,4 +1,6 @@
+import Loop
 import Observability
+import Synchronization
 import Threads
 
 /// What all exchanges of one server share: the handler, the limits, and who is in flight.
@@ -16,16 +18,19 @@ final class ServerCore: Sendable {
 
   let configuration: HTTPServerConfiguration
   let logger: Logger
-  let bell = Bell()
+  let loop: EventLoop
+  /// A connection was resumed: the daemon has to run before this turn ends, since nothing makes its descriptor readable.
+  let mustRun = Atomic(false)
   let handler: Handler
   let refuser: Refuser
   private let flights = Locked(Flights())
 
   init(
-    configuration: HTTPServerConfiguration, logger: Logger, handler: @escaping Handler,
+    configuration: HTTPServerConfiguration, loop: EventLoop, logger: Logger, handler: @escaping Handler,
     refuser: @escaping Refuser
   ) {
     self.configuration = configuration
+    self.loop = loop
     self.logger = logger
     self.handler = handler
     self.refuser = refuser

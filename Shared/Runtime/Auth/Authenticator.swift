@@ -10,12 +10,12 @@ import Wire
 /// section 1) and a busy key costs the database two look-ups a second.
 public struct Authenticator: Sendable {
   private let rootHash: [UInt8]
-  private let keys: Believed<String, StoredKey>
+  private let keys: LookupCache<String, StoredKey>
 
   /// - Parameter rootKey: compared by its hash, in constant time.
   public init(rootKey: String, loop: EventLoop, store: any KeyStore) {
     rootHash = SHA256.hash(data: Array(rootKey.utf8))
-    keys = Believed(loop, for: .milliseconds(500)) { try await store.key(hash: $0) }
+    keys = LookupCache(loop, for: .milliseconds(500)) { try await store.key(hash: $0) }
   }
 
   /// - Returns: nil if the request has no key, or one that is unknown or has expired.

@@ -22,6 +22,9 @@ struct OutboxPosition {
   /// Whether ids below `last` have not been seen.
   var hasGaps: Bool { !missingSince.isEmpty }
 
+  /// Whether it lies below `last` and has not been seen, though it was passed by a moment ago.
+  func isMissing(_ id: Int64) -> Bool { missingSince[id] != nil }
+
   /// Ids below `last` that have not been seen.
   var missing: [Int64] { missingSince.keys.sorted() }
 

@@ -3,55 +3,55 @@ import Kafka
 import Loop
 import Observability
 import Postgres
-import Synchronization
 import Wire
 
 /// Publishes a schema's outbox to Kafka: one relay at a time for each schema, whichever replica holds the lock; the
 /// next takes over when it goes.
 ///
-/// It takes what waits in id order, publishes it with the idempotent producer, and deletes it some milliseconds after
-/// the delivery reports: at least once, and in order for each key. What the next step waits for has a lane of its own;
-/// what only tells of a step gathers in the other.
-public final class OutboxRelay: Service {
-  private static let channel = "martlet_outbox"
-  /// Of what only tells. librdkafka sends a request for each partition, so gathering saves requests by the dozen.
-  private static let gathering = Pace(shortest: .milliseconds(50), longest: .milliseconds(50))
-  /// "MRTLTOBX": the advisory lock of the schema's relay; locks are per database, so the schema is mixed in.
+/// At least once, and in order for each key of a topic. What this process commits is published as it was handed over, and is
+/// not read back; the table is read for what other replicas write, and after a takeover. `OutboxState` decides what goes
+/// when, `OutboxPosition` where to read.
+public actor OutboxRelay: Service {
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+  nonisolated let loop: EventLoop
+  let database: PostgresClient
+  let publisher: OutboxPublisher
+  let logger: Logger
+  /// What is done while this replica holds the lock.
+  var term: OutboxTerm?
+  private var terms = 0
+  let wakeUp: Wakeup
+  private let notify: Wakeup
+  private var waiters: [Int64: Wakeup] = [:]
+  private let channel: String
+  /// Advisory locks are per database, so the schema's name is mixed in. "MRTLTOBX".
   private let lockKey: Int64
 
-  private let database: PostgresClient
-  private let producers: (urgent: KafkaProducer, gathering: KafkaProducer)
-  private let encoder: EventEncoder
-  private let logger: Logger
-  private let published: Counter
-  private let leads = Mutex(false)
-  private let handoff = OutboxHandoff()
-  private let loop: EventLoop
-  private let wakeUp: Wakeup
-  private let notify: Wakeup
-  private let watch: PublicationWatch
-
   /// - Parameters:
-  ///   - producer: for what the next step waits for.
-  ///   - gathering: for what only tells, so that neither waits for the other's requests.
+  ///   - service: the CloudEvents source is `/martlet/<service>`.
+  ///   - schema: whose outbox it is.
   public init(
-    service: String, loop: EventLoop, database: PostgresClient, producer: KafkaProducer,
-    gathering: KafkaProducer,
+    service: String, schema: String, loop: EventLoop, database: PostgresClient, producer: KafkaProducer,
     logger: Logger, metrics: Metrics
   ) {
-    self.loop = loop
-    (wakeUp, notify, watch) = (Wakeup(loop), Wakeup(loop), PublicationWatch(loop))
-    self.database = database
-    producers = (producer, gathering)
-    self.logger = logger.labelled("outbox-relay")
-    encoder = EventEncoder(service: service)
-    published = metrics.counter("martlet_outbox_published_total", help: "Records that Kafka has confirmed.")
-    lockKey = service.utf8.reduce(0x4D52_544C_544F_4258) { ($0 ^ Int64($1)) &* 0x0100_0000_01B3 }
+    let logger = logger.labelled("outbox-relay")
+    (self.loop, self.database, self.logger) = (loop, database, logger)
+    (wakeUp, notify) = (Wakeup(loop), Wakeup(loop))
+    publisher = OutboxPublisher(
+      producer: producer, encoder: EventEncoder(service: service), logger: logger,
+      published: metrics.counter("martlet_outbox_published_total", help: "Records that Kafka has confirmed."))
+    channel = "martlet_outbox_\(schema)"
+    lockKey = schema.utf8.reduce(0x4D52_544C_544F_4258) { ($0 ^ Int64($1)) &* 0x0100_0000_01B3 }
   }
+
+  // MARK: What is told
 
   /// Writes records with the transaction's next round trip; they are on their way as soon as it is committed.
   @discardableResult
-  public func tell(_ events: [Event], on connection: PostgresConnection) async throws -> OutboxRecords {
+  public nonisolated func tell(_ events: [Event], on connection: PostgresConnection) async throws
+    -> OutboxRecords
+  {
     let records = OutboxRecords(events)
     guard !events.isEmpty else { return records }
     try await connection.enqueue(Outbox.insert(events)) { records.stored($0) }
@@ -60,9 +60,13 @@ public final class OutboxRelay: Service {
   }
 
   /// The same, after the commit of a statement of one's own that wrote them.
-  public func committed(_ records: OutboxRecords) {
-    guard leads.withLock({ $0 }) else { return notify.signal() }
-    handoff.add(records.rows)
+  public nonisolated func committed(_ records: OutboxRecords) {
+    loop.execute { self.assumeIsolated { $0.take(records) } }
+  }
+
+  private func take(_ records: OutboxRecords) {
+    guard let term else { return notify.signal() }
+    term.hand(over: records)
     wakeUp.signal()
   }
 
@@ -70,21 +74,26 @@ public final class OutboxRelay: Service {
   /// - Parameter records: committed.
   /// - Returns: false if that took longer than `limit`; they will be published all the same.
   public func published(_ records: OutboxRecords, within limit: Duration = .seconds(2)) async throws -> Bool {
-    let ids = records.rows.filter(\.event.isUrgent).map(\.id)
-    let waiter = watch.wait(for: ids)
-    defer { watch.forget(ids) }
+    guard let row = records.place?.id, records.events.contains(where: \.isUrgent) else { return true }
+    let waiter = Wakeup(loop)
+    waiters[row] = waiter
+    defer { waiters[row] = nil }
     let end = ContinuousClock.now + limit
     var patience: Duration = .milliseconds(5)
     while true {
       await waiter.wait(atMost: patience)
-      if waiter.isDone { return true }
-      // Another replica publishes, or it was done before we began to wait: the rows are gone then.
-      let waiting = try await database.query(Outbox.waiting(ids)).first?.decode(Int64.self) ?? 0
-      if waiting == 0 { return true }
+      if let isDone = term?.state.isUrgentDone(row) {
+        if isDone { return true }
+      } else if try await database.query(Outbox.isWaiting(row)).first?.decode(Int64.self) == 0 {
+        // Another replica publishes, or it was done and deleted before we looked.
+        return true
+      }
       if ContinuousClock.now >= end { return false }
       patience = min(patience * 2, .milliseconds(100))
     }
   }
+
+  // MARK: Running
 
   public func run() async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -99,12 +108,7 @@ public final class OutboxRelay: Service {
   private func lead() async throws {
     while !Task.isCancelled {
       do {
-        try await database.withAdvisoryLock(key: lockKey) {
-          self.leads.withLock { $0 = true }
-          defer { self.leads.withLock { $0 = false } }
-          self.logger.info("publishing for this schema")
-          try await self.publishForEver()
-        }
+        try await database.withAdvisoryLock(key: lockKey) { try await self.serve() }
       } catch is CancellationError where Task.isCancelled {
         throw CancellationError()
       } catch {
@@ -114,48 +118,83 @@ public final class OutboxRelay: Service {
     }
   }
 
-  private func publishForEver() async throws {
-    // What was handed over before the lock was held may be published already.
-    _ = handoff.take()
-    handoff.mustRead()
-    let lanes = OutboxFeed.Lanes(
-      urgent: lane(producers.urgent, Pace()), gathering: lane(producers.gathering, Self.gathering))
-    let (loop, database, handoff, wakeUp, logger) = (loop, database, handoff, wakeUp, logger)
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await lanes.urgent.run() }
-      group.addTask { try await lanes.gathering.run() }
-      group.addTask {
-        var feed = OutboxFeed(loop: loop, database: database, handoff: handoff, lanes: lanes, logger: logger)
-        try await feed.run(wokenBy: wakeUp)
-      }
-      defer { group.cancelAll() }
-      try await group.next()
+  /// One term, until the lock is lost or the service ends.
+  private func serve() async throws {
+    logger.info("publishing for this schema")
+    terms += 1
+    term = OutboxTerm(number: terms, loop: loop)
+    do {
+      while true { try await step() }
+    } catch {
+      // What is on its way is finished, also in a cancelled task: what Kafka has is not to be published again.
+      await loop.task { await self.finish() }.value
+      term = nil
+      throw error
     }
   }
 
-  private func lane(_ producer: KafkaProducer, _ pace: Pace) -> OutboxLane {
-    OutboxLane(loop: loop, producer: producer, encoder: encoder, pace: pace, logger: logger) {
-      [published, watch] ids in
-      published.increment(by: ids.count)
-      watch.published(ids)
+  private func step() async throws {
+    try Task.checkCancellation()
+    try await deleteFinished(atOnce: false)
+    try await takeNews()
+    try await readParked()
+    send()
+    guard let term else { return }
+    // Whoever commits meanwhile has signalled already: then this returns at once.
+    await wakeUp.wait(until: term.nextLook)
+    await loop.endOfTurn(notBefore: term.gathering.next)
+    term.gathering.began()
+  }
+
+  private func finish() async {
+    let end = ContinuousClock.now + .seconds(1)
+    while term?.state.isOnItsWay == true, .now < end {
+      await wakeUp.wait(until: min(end, .now + .milliseconds(20)))
     }
+    do { try await deleteFinished(atOnce: true) } catch {
+      logger.debug("what is published was not deleted", ["error": "\(error)"])
+    }
+  }
+
+  /// Every lane that can go does, each in a task of its own: none waits for another.
+  private func send() {
+    guard let term else { return }
+    let number = term.number
+    for (id, batch) in term.state.batches(at: .now) {
+      loop.task { [publisher] in
+        let isDone = await publisher.publish(batch)
+        await self.reported(id, batch, isDone, number)
+      }
+    }
+  }
+
+  private func reported(
+    _ id: OutboxState.LaneID, _ batch: [OutboxState.Entry], _ isDone: [Bool], _ number: Int
+  ) {
+    guard let term, term.number == number else { return }
+    term.state.reported(id, batch, isDone: isDone, at: .now)
+    if !waiters.isEmpty { for entry in batch { waiters[entry.row]?.signal() } }
+    wakeUp.signal()
   }
 
   /// Wake-ups of other replicas.
   private func listen() async throws {
-    try await database.listen(Self.channel) { _ in
-      self.handoff.mustRead()
-      self.wakeUp.signal()
+    try await database.listen(channel) { _ in
+      self.loop.execute { self.assumeIsolated { $0.toldByAnother() } }
     }
+  }
+
+  private func toldByAnother() {
+    term?.mustRead = true
+    wakeUp.signal()
   }
 
   /// Tells the replica that holds the lock, outside of the hot transactions and never more often than each 5 ms.
   private func notifyLeader() async throws {
-    while !Task.isCancelled {
+    while true {
       await notify.wait()
       try Task.checkCancellation()
-      do { _ = try await database.query("SELECT pg_notify(\(Self.channel), '')") } catch let error
-        as PostgresError
+      do { _ = try await database.query("SELECT pg_notify(\(channel), '')") } catch let error as PostgresError
       {
         logger.debug("the relay's holder was not told", ["error": "\(error)"])
       }

@@ -17,7 +17,7 @@ extension JSON {
     return out
   }
 
-  private func write(to out: inout [UInt8], canonical: Bool) {
+  func write(to out: inout [UInt8], canonical: Bool) {
     switch self {
     case .null: out.append(contentsOf: "null".utf8)
     case .bool(let truth): out.append(contentsOf: (truth ? "true" : "false").utf8)
@@ -48,7 +48,7 @@ extension JSON {
     }
   }
 
-  private static func write(_ text: String, to out: inout [UInt8]) {
+  static func write(_ text: String, to out: inout [UInt8]) {
     out.append(UInt8(ascii: "\""))
     var text = text
     text.withUTF8 { bytes in

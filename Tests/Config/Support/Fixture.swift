@@ -5,11 +5,11 @@ import Kafka
 import Loop
 import Observability
 import Postgres
-import Runtime
 import TestSupport
 import Wire
 
 @testable import ConfigService
+@testable import Runtime
 
 /// The config service on a real PostgreSQL and Kafka, without its consumers and its relay: tests hand it uplinks
 /// themselves and look into the outbox.
@@ -90,14 +90,10 @@ final class Fixture: Sendable {
 
   /// What waits in the outbox for one key, in order.
   func outbox(_ key: String, _ topic: KafkaTopic) async throws -> [(type: String, json: JSON)] {
-    let rows = try await runtime.database.query(
-      """
-      SELECT type, payload FROM outbox WHERE aggregateid = \(key) AND aggregatetype = \(topic.rawValue) ORDER BY id
-      """)
-    return try rows.map {
-      let (type, payload) = try $0.decode((String, String).self)
-      return (type, try JSON(parsing: payload))
-    }
+    try await runtime.database.query("SELECT records FROM outbox ORDER BY id").decode([UInt8].self)
+      .flatMap { try PackedRecords.unpack($0) }.compactMap(\.self)
+      .filter { $0.key == key && $0.topic == topic }
+      .map { ($0.type, try JSON(parsing: $0.payload ?? [])) }
   }
 }
 

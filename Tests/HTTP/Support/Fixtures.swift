@@ -1,5 +1,6 @@
 import Foundation
 import HTTP
+import Loop
 import Observability
 import Synchronization
 import TestSupport
@@ -11,7 +12,8 @@ func withServer(
   handler: @escaping @Sendable (HTTPRequest) async -> HTTPResponse = echo,
   _ body: (HTTPServer) async throws -> Void
 ) async throws {
-  let server = HTTPServer(configuration: configuration, logger: logger, handler: handler)
+  let server = HTTPServer(
+    configuration: configuration, loop: .start("http-test"), logger: logger, handler: handler)
   try server.start()
   do {
     try await body(server)

@@ -41,9 +41,9 @@ final class World: Sendable {
     }
     let metrics = Metrics()
     let outbox = OutboxRelay(
-      service: "registry", loop: loop, database: database,
+      service: "registry", schema: "registry", loop: loop, database: database,
       producer: try KafkaProducer(configuration: kafka, logger: logger),
-      gathering: try KafkaProducer(configuration: kafka, logger: logger), logger: logger, metrics: metrics)
+      logger: logger, metrics: metrics)
     running = [Task { try await database.run() }, Task { try await outbox.run() }]
     registry = RegistryService(database: database, outbox: outbox, broker: "mosquitto")
     var api = API(

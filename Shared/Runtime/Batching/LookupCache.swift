@@ -1,8 +1,8 @@
 import Loop
 
-/// Looks values up and believes what it found for a short while; what was not found is asked for again at once,
+/// Looks values up and keeps what it found for a short while; what was not found is asked for again at once,
 /// since it may just have been made. Callers of one key share one look-up.
-public actor Believed<Key: Hashable & Sendable, Value: Sendable> {
+public actor LookupCache<Key: Hashable & Sendable, Value: Sendable> {
   private struct Question {
     let start: ContinuousClock.Instant
     let task: Task<Value?, any Error>

@@ -1,0 +1,212 @@
+import FoundationEssentials
+import Wire
+
+/// What the relay has in hand and what it does next: a pure state machine. `docs/relay.md` draws it.
+///
+/// A row's records go into lanes: those of one topic whose keys fall together. A lane has one batch on its way at a time,
+/// so the order of each key is kept whatever fails, and a partition that does not answer holds up its own lane and nothing
+/// else. A lane that has too much waiting parks what comes: it remembers row and place, and the row is read again when
+/// there is room.
+struct OutboxState {
+  struct LaneID: Hashable {
+    let topic: KafkaTopic
+    let number: UInt8
+  }
+
+  /// A record on its way.
+  struct Entry: Sendable {
+    let row: Int64
+    /// Its place in the row.
+    let index: Int
+    let event: Event
+    let createdAt: Date
+  }
+
+  /// What is left to do for a row.
+  private struct Row {
+    var open: Int
+    /// Of those that somebody may wait for.
+    var urgent: Int
+    /// It holds records for a topic that only a newer version knows: it stays in the table.
+    var stays = false
+  }
+
+  fileprivate struct Lane {
+    var waiting: [Entry] = []
+    var bytes = 0
+    var isOnItsWay = false
+    var notBefore: ContinuousClock.Instant?
+    var failures = 0
+    /// Rows whose records of this lane have to be read again, in their order.
+    var parked: [(row: Int64, index: Int)] = []
+  }
+
+  /// So many lanes for a topic: as many as partitions, so that one that is away holds up a twelfth.
+  static let lanes = KafkaTopic.partitions
+  static let maximumBatch = 1000
+  /// What one lane holds in memory, and half as much again on its way.
+  static let maximumLaneBytes = 1024 * 1024
+
+  private var rows: [Int64: Row] = [:]
+  private var laneOf: [LaneID: Lane] = [:]
+  private var finished: [Int64] = []
+
+  /// Whether the row is in hand: on its way, to be deleted, or left for a newer version.
+  func has(_ row: Int64) -> Bool { rows[row] != nil }
+
+  /// How many rows are in hand.
+  var count: Int { rows.count }
+  /// Whether anything is on its way.
+  var isOnItsWay: Bool { laneOf.values.contains { $0.isOnItsWay } }
+
+  /// Whether those of its records that somebody may wait for are in Kafka; nil if the row is not in hand.
+  func isUrgentDone(_ row: Int64) -> Bool? { rows[row].map { $0.urgent == 0 } }
+
+  // MARK: What comes
+
+  /// A row was committed or read.
+  mutating func took(_ row: Int64, _ events: [Event?], createdAt: Date) {
+    guard rows[row] == nil else { return }
+    let known = events.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
+    var state = Row(open: known, urgent: 0)
+    state.stays = known < events.count
+    for case let event? in events where event.isUrgent { state.urgent += 1 }
+    rows[row] = state
+    for (index, event) in events.enumerated() {
+      if let event { add(Entry(row: row, index: index, event: event, createdAt: createdAt)) }
+    }
+    finishIfDone(row)
+  }
+
+  private mutating func add(_ entry: Entry) {
+    let id = Self.lane(of: entry.event)
+    laneOf[id, default: Lane()].add(entry)
+  }
+
+  /// A parked row was read again, in the order of `reads`; without events if it is not there any more.
+  mutating func reread(_ row: Int64, _ events: [Event?], createdAt: Date, for id: LaneID) {
+    guard var lane = laneOf[id] else { return }
+    while let first = lane.parked.first, first.row == row {
+      lane.parked.removeFirst()
+      if first.index < events.count, let event = events[first.index] {
+        lane.put(Entry(row: row, index: first.index, event: event, createdAt: createdAt))
+      }
+    }
+    laneOf[id] = lane
+  }
+
+  /// A lane's batch has its reports.
+  /// - Parameter isDone: for each entry of the batch, in order: Kafka has it, or the dead-letter topic. What follows one that
+  ///   is not done with the same key is sent again behind it.
+  mutating func reported(_ id: LaneID, _ batch: [Entry], isDone: [Bool], at now: ContinuousClock.Instant) {
+    guard var lane = laneOf[id] else { return }
+    lane.isOnItsWay = false
+    var left: [Entry] = []
+    var failed: Set<String> = []
+    for (entry, isDone) in zip(batch, isDone) {
+      if isDone, failed.isEmpty || !failed.contains(entry.event.key) {
+        done(entry)
+      } else {
+        failed.insert(entry.event.key)
+        left.append(entry)
+      }
+    }
+    lane.failed(left, at: now)
+    laneOf[id] = lane.isIdle ? nil : lane
+  }
+
+  private mutating func done(_ entry: Entry) {
+    rows[entry.row]?.open -= 1
+    if entry.event.isUrgent { rows[entry.row]?.urgent -= 1 }
+    finishIfDone(entry.row)
+  }
+
+  private mutating func finishIfDone(_ row: Int64) {
+    if let state = rows[row], state.open == 0, !state.stays { finished.append(row) }
+  }
+
+  // MARK: What goes
+
+  /// The batches that can go now, each on its way from here on.
+  mutating func batches(at now: ContinuousClock.Instant) -> [(id: LaneID, batch: [Entry])] {
+    var batches: [(LaneID, [Entry])] = []
+    for id in laneOf.keys {
+      if let batch = laneOf[id]?.next(at: now) { batches.append((id, batch)) }
+    }
+    return batches
+  }
+
+  /// When a lane that has failed may go again.
+  var nextRetry: ContinuousClock.Instant? {
+    laneOf.values.compactMap { $0.isOnItsWay || $0.waiting.isEmpty ? nil : $0.notBefore }.min()
+  }
+
+  /// The rows to read again for lanes that have room, in the order in which they came.
+  var reads: [(id: LaneID, rows: [Int64])] {
+    laneOf.compactMap { id, lane in
+      guard !lane.parked.isEmpty, lane.bytes < Self.maximumLaneBytes / 2 else { return nil }
+      var seen: Set<Int64> = []
+      return (id, lane.parked.prefix(200).map(\.row).filter { seen.insert($0).inserted })
+    }
+  }
+
+  /// The rows whose records are all in Kafka, each once: to be deleted.
+  mutating func takeFinished() -> [Int64] {
+    defer { finished = [] }
+    return finished
+  }
+
+  /// How many can be deleted.
+  var finishedCount: Int { finished.count }
+
+  /// These are not in the table any more.
+  mutating func deleted(_ ids: [Int64]) { for id in ids { rows[id] = nil } }
+
+  private static func lane(of event: Event) -> LaneID {
+    // FNV-1a: every process puts a key where it likes, as long as it stays there.
+    let hash = event.key.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
+    return LaneID(topic: event.topic, number: UInt8(hash % UInt32(lanes)))
+  }
+}
+
+extension OutboxState.Lane {
+  fileprivate var isIdle: Bool { waiting.isEmpty && parked.isEmpty && !isOnItsWay }
+
+  /// Behind what is parked, if anything is: the order of a key is kept.
+  fileprivate mutating func add(_ entry: OutboxState.Entry) {
+    if parked.isEmpty, bytes < OutboxState.maximumLaneBytes {
+      put(entry)
+    } else {
+      parked.append((entry.row, entry.index))
+    }
+  }
+
+  fileprivate mutating func put(_ entry: OutboxState.Entry) {
+    waiting.append(entry)
+    bytes += Self.size(entry)
+  }
+
+  fileprivate mutating func next(at now: ContinuousClock.Instant) -> [OutboxState.Entry]? {
+    guard !isOnItsWay, !waiting.isEmpty, notBefore.map({ $0 <= now }) ?? true else { return nil }
+    isOnItsWay = true
+    var (count, size) = (0, 0)
+    while count < min(waiting.count, OutboxState.maximumBatch), size < OutboxState.maximumLaneBytes / 2 {
+      size += Self.size(waiting[count])
+      count += 1
+    }
+    defer { waiting.removeFirst(count) }
+    bytes -= size
+    return Array(waiting.prefix(count))
+  }
+
+  /// These go again, first, after 0.2, 0.4 … 5 s.
+  fileprivate mutating func failed(_ left: [OutboxState.Entry], at now: ContinuousClock.Instant) {
+    guard !left.isEmpty else { return (failures, notBefore) = (0, nil) }
+    failures += 1
+    notBefore = now + min(.milliseconds(100) * (1 << min(failures, 6)), .seconds(5))
+    waiting.insert(contentsOf: left, at: 0)
+    bytes += left.reduce(0) { $0 + Self.size($1) }
+  }
+
+  private static func size(_ entry: OutboxState.Entry) -> Int { 200 + (entry.event.payload?.count ?? 0) }
+}

@@ -1,0 +1,20 @@
+import CommandsDomain
+import FoundationEssentials
+import Testing
+import Wire
+
+@testable import CommandsService
+
+@Suite struct TimelineTextTests {
+  @Test(arguments: ["", "a", "two words ", "a\nb\\n\\", "\n", "é 世界"])
+  func whatIsWrittenIsRead(_ detail: String) throws {
+    let at = try #require(Date(rfc3339: "2026-01-31T12:00:00.123Z"))
+    var progress = CommandProgress(
+      createdAt: at, timeouts: Timeouts(deliver: 1, acknowledge: 1, complete: 1), by: detail)
+    _ = progress.apply(
+      CommandOccurrence(.sent, at: at), timeouts: Timeouts(deliver: 1, acknowledge: 1, complete: 1))
+    let read = TimelineEntry.read(lines: progress.timelineText + "of a newer version\n")
+    #expect(read == progress.timeline)
+    #expect(read.first?.detail == detail)
+  }
+}
