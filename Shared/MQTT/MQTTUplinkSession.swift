@@ -30,14 +30,15 @@ public final class MQTTUplinkSession: Sendable {
   ///   - loop: where it lives; any number of uplinks and sessions share one.
   ///   - subscriptions: made on every connection, `$share/group/filter` too.
   ///   - maximumBatch: the most messages of a batch; at least 1.
-  ///   - window: in a crowd batches begin at most once in this time; when it is quiet at once.
+  ///   - window: in a crowd batches begin at most once in this time.
+  ///   - company: when it is quiet a batch waits for this; without it begins at once.
   ///   - logger: for connections lost and refused, and for `handle`'s errors.
   ///   - handle: takes one batch, in the broker's order, and returns when it is safe. Never called twice at a time; on
   ///     the loop.
   ///   - onState: on the loop.
   public init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription],
-    maximumBatch: Int = 1000, window: Duration = .milliseconds(5), logger: Logger,
+    maximumBatch: Int = 1000, window: Duration = .milliseconds(5), company: Company? = nil, logger: Logger,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping @Sendable (MQTTSessionState) -> Void = { _ in }
   ) {
@@ -46,7 +47,8 @@ public final class MQTTUplinkSession: Sendable {
       loop,
       UplinkLink(
         configuration: configuration, loop: loop, subscriptions: subscriptions,
-        maximumBatch: max(1, maximumBatch), gathering: Gathering(loop, atMost: window), logger: logger,
+        maximumBatch: max(1, maximumBatch), gathering: Gathering(loop, atMost: window), company: company,
+        logger: logger,
         standing: standing, tally: tally, handle: handle, onState: onState))
   }
 

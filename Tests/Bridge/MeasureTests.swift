@@ -15,7 +15,8 @@ struct Measure {
     private let consumer: KafkaConsumer
 
     init(_ stack: BridgeStack) async throws {
-      let configuration = KafkaConfiguration(bootstrapServers: stack.kafka.bootstrapServers, clientId: "count")
+      let configuration = KafkaConfiguration(
+        bootstrapServers: stack.kafka.bootstrapServers, clientId: "count")
       let admin = try KafkaAdmin(configuration: configuration, logger: BridgeStack.logger)
       let ends = try await admin.endOffsets(topic: KafkaTopic.deviceUplink.rawValue)
       let starts = Dictionary(
@@ -26,8 +27,9 @@ struct Measure {
         configuration: configuration, group: "count-\(UUID().uuidString)", instanceId: nil,
         topics: [KafkaTopic.deviceUplink.rawValue], logger: BridgeStack.logger, startOffsets: { _ in starts })
       Task { [weak self, consumer] in
-        while let batch = try? await consumer.nextBatch(maximumCount: 1000, wait: .seconds(1)) {
-          self?.records.add(batch.count, ordering: .relaxed)
+        while self != nil {
+          let batch = try? await consumer.nextBatch(maximumCount: 1000, wait: .seconds(1))
+          self?.records.add(batch?.count ?? 0, ordering: .relaxed)
         }
       }
       try await eventually("the counter has its partitions") { [consumer] in !consumer.assignment.isEmpty }
@@ -37,7 +39,9 @@ struct Measure {
   }
 
   /// What `perf stat` counts of a process while `body` runs.
-  private func report(_ what: String, _ count: Int, _ processes: [(String, pid_t)], _ body: () async throws -> Void)
+  private func report(
+    _ what: String, _ count: Int, _ processes: [(String, pid_t)], _ body: () async throws -> Void
+  )
     async throws
   {
     let folder = try RunFolder.make("perf")
@@ -85,7 +89,10 @@ struct Measure {
     // Each device says that it is there.
     try await eventually("all devices are connected") { count.value >= devices.count }
     let mosquitto = try #require(stack.mosquitto.pid)
-    let processes = [("bridge", bridge.process.pid), ("simulator", simulator.pid), ("mosquitto", mosquitto)]
+    let processes = [
+      ("bridge", bridge.process.pid), ("simulator", simulator.pid), ("mosquitto", mosquitto),
+      ("kafka", try #require(stack.kafka.pid)),
+    ]
     func goal(_ records: Int) async throws {
       while count.value < records { try await Task.sleep(for: .milliseconds(2)) }
     }

@@ -1,3 +1,4 @@
+import Foundation
 import MQTT
 import TestSupport
 import Testing
@@ -13,6 +14,7 @@ import Testing
       contentType: "application/json",
       userProperties: [("traceparent", "00-ä"), ("again", "1"), ("again", "2"), ("empty", "")])
     let message = MQTTMessage(topic: topic, payload: [0, 1, 2, 255], properties: properties)
+    let before = Date.now
     #expect(try await sender.session.publish(message) == .accepted)
     try await eventually("it arrives") { receiver.messages.count == 1 }
     let got = try #require(receiver.messages.first)
@@ -20,6 +22,8 @@ import Testing
     #expect(got.payload == [0, 1, 2, 255])
     #expect(got.qos == .atLeastOnce)
     #expect(got.properties == properties)
+    let readAt = try #require(got.receivedAt)
+    #expect(before <= readAt && readAt <= .now)
   }
 
   @Test func nobodySubscribesIsAnOutcomeOfItsOwn() async throws {

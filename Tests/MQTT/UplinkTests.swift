@@ -1,3 +1,5 @@
+import Foundation
+import Loop
 import MQTT
 import TestSupport
 import Testing
@@ -27,7 +29,7 @@ final class Inbox: Sendable {
 
 extension Bench {
   func uplink(
-    _ id: String, _ filters: [String], maximumBatch: Int = 1000,
+    _ id: String, _ filters: [String], maximumBatch: Int = 1000, company: Company? = nil,
     change: (inout MQTTConfiguration) -> Void = { _ in },
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void
   ) -> MQTTUplinkSession {
@@ -38,7 +40,7 @@ extension Bench {
     change(&configuration)
     let uplink = MQTTUplinkSession(
       configuration: configuration, loop: loop, subscriptions: filters.map { MQTTSubscription($0) },
-      maximumBatch: maximumBatch,
+      maximumBatch: maximumBatch, company: company,
       logger: logger, handle: handle)
     uplink.start()
     return uplink
@@ -90,6 +92,55 @@ extension Bench {
     try await Task.sleep(for: .milliseconds(300))
     #expect(third.texts == [])
     #expect(await last.leave())
+  }
+
+  @Test func whenItIsQuietABatchWaitsForCompany() async throws {
+    let bench = Bench(try await .shared())
+    let topic = "up/\(Bench.unique())"
+    let inbox = Inbox()
+    let company = Company(bench.loop, of: 3, atMost: .seconds(600))
+    let uplink = bench.uplink(topic, [topic], company: company) { try inbox.take($0) }
+    try await eventually("up") { uplink.isConnected }
+    let sender = try await bench.connected("sender")
+    for (count, text) in ["a", "b"].enumerated() {
+      _ = try await sender.session.publish(MQTTMessage(topic, text))
+      try await eventually("it is read") { uplink.counters.received == count + 1 }
+    }
+    #expect(inbox.batches == [])
+    bench.loop.execute { company.join(1) }
+    try await eventually("they go together") { inbox.batches == [["a", "b"]] }
+    // One that waits is handled before the end.
+    _ = try await sender.session.publish(MQTTMessage(topic, "c"))
+    try await eventually("it is read") { uplink.counters.received == 3 }
+    #expect(await uplink.leave())
+    #expect(inbox.batches == [["a", "b"], ["c"]])
+  }
+
+  @Test func severalUplinksShareALoopAndATakeoverGetsWhatWaits() async throws {
+    let bench = Bench(try await .shared())
+    let topic = "up/\(Bench.unique())"
+    let inboxes = (0..<3).map { _ in Inbox() }
+    func start(_ number: Int) -> MQTTUplinkSession {
+      bench.uplink("\(topic)/\(number)", ["\(topic)/\(number)/+"]) { try inboxes[number].take($0) }
+    }
+    var uplinks = (0..<3).map(start)
+    try await eventually("up") { uplinks.allSatisfy(\.isConnected) }
+    let sender = try await bench.connected("sender")
+    for round in 0..<10 {
+      let messages = (0..<300).map { MQTTMessage("\(topic)/\($0 % 3)/d", "\(round * 100 + $0 / 3)") }
+      async let outcomes = sender.session.publish(messages)
+      // Another takes over with the same client id, while messages come.
+      let former = uplinks[round % 3]
+      await former.stop()
+      uplinks[round % 3] = start(round % 3)
+      #expect(await outcomes.allSatisfy { $0 == .success(.accepted) })
+    }
+    for inbox in inboxes {
+      try await eventually("all are there") { Set(inbox.texts).count == 1_000 }
+      // In order, and what was handled before the end of a session is not sent again: it was acknowledged.
+      #expect(inbox.texts == (0..<1_000).map(String.init))
+    }
+    for uplink in uplinks { #expect(await uplink.leave()) }
   }
 
   @Test func aHandlerThatFailsGetsTheSameBatchAgain() async throws {

@@ -44,6 +44,9 @@ public final class KafkaServer: Sendable {
     }
   }
 
+  /// The broker's process id, if it is ours and runs.
+  public var pid: pid_t? { process.withLock { $0?.pid } }
+
   /// SIGKILL: nothing is flushed, nobody is told.
   public func kill() { process.withLock { $0.take() }?.stop(SIGKILL) }
 

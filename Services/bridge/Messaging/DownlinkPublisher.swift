@@ -50,7 +50,9 @@ final class DownlinkPublisher: Sendable {
       backoff = min(backoff * 2, .seconds(2))
       round.open.removeAll { !isOurs(records[$0]) }
     }
-    return zip(records, round.reports).compactMap { record, report in report.map { record.event($0) } }
+    let reports = zip(records, round.reports).compactMap { record, report in report.map { record.event($0) } }
+    await session.awaitCompany(reports.count)
+    return reports
   }
 
   private struct Round {

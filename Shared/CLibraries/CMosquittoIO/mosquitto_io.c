@@ -103,13 +103,11 @@ static int send_gathered(int fd, struct gathered *socket) {
 static ssize_t write_gathered(int fd, const void *bytes, size_t count) {
   struct gathered *socket = find(fd);
   if (!socket) return write(fd, bytes, count);
-  // Behind a DISCONNECT libmosquitto closes the socket: it must not be told that it was written before that is true.
-  int is_last = count > 0 && *(const unsigned char *)bytes == 0xE0;
   // Something that the socket did not take is there: libmosquitto has to wait, as it would without us.
   int is_full = socket->out && (socket->out_at > 0 || socket->out_end + count > ROOM);
-  if ((is_last || is_full) && send_gathered(fd, socket) != 0) return -1;
+  if (is_full && send_gathered(fd, socket) != 0) return -1;
   if (!socket->out) {
-    if (!is_last && count <= ROOM) socket->out = take_buffer();
+    if (count <= ROOM) socket->out = take_buffer();
     if (!socket->out) return send(fd, bytes, count, MSG_NOSIGNAL);
     socket->out_at = socket->out_end = 0;
   }

@@ -89,7 +89,7 @@ extension Link {
     tell(told, always: wasUp)
   }
 
-  /// Queues the disconnect; what is queued already goes before it. It ends once that is written.
+  /// Queues the disconnect; what is queued already goes before it. It ends when the broker has closed the connection.
   func disconnect(endSession: Bool) {
     guard let handle, phase == .connected else { return }
     phase = .disconnecting

@@ -18,7 +18,7 @@ class Link {
     case connecting
     /// The broker accepted: publishing works. "Up" is told once the subscriptions are answered as well.
     case connected
-    /// The disconnect is queued.
+    /// The disconnect is queued or written.
     case disconnecting
   }
 
@@ -114,6 +114,8 @@ class Link {
   func ready(_ events: Interest) {
     guard let handle else { return }
     if hold == .readingAndWriting { return readyWhileHeld(events) }
+    // What is read now would be acknowledged, though nobody takes it any more.
+    if phase == .disconnecting, handle.wantsToWrite { return needsWrite() }
     if phase == .connecting, !events.isDisjoint(with: [.writing, .failed]),
       let failure = handle.connectFailure
     {
@@ -179,7 +181,8 @@ class Link {
       // Messages of QoS 0 are done once written: then the next ones may go.
       fill()
     }
-    watch(handle.wantsToWrite ? [.reading, .writing] : .reading)
+    let reads: Interest = phase == .disconnecting && handle.wantsToWrite ? [] : .reading
+    watch(handle.wantsToWrite ? reads.union(.writing) : reads)
   }
 
   func watch(_ wanted: Interest) {

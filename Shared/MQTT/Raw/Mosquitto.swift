@@ -30,6 +30,15 @@ final class Mosquitto {
   private let usesTLS: Bool
   /// Put on what is read now.
   private var readAt = Date.distantPast
+  private var farewell = Farewell.none
+
+  /// A disconnect of our own.
+  private enum Farewell {
+    case none
+    case due([UInt8])
+    /// Nothing may follow it.
+    case said
+  }
 
   /// A handle that is not connected yet; `nil` when the library has no memory or no descriptors left for it.
   init?(_ configuration: MQTTConfiguration, delegate: any MosquittoDelegate) {
@@ -56,7 +65,13 @@ final class Mosquitto {
   /// Whether there is a socket.
   var isOpen: Bool { descriptor >= 0 }
   /// Whether packets are waiting to be written.
-  var wantsToWrite: Bool { mosquitto_want_write(handle) || martlet_unsent(descriptor) != 0 }
+  var wantsToWrite: Bool {
+    switch farewell {
+    case .none: mosquitto_want_write(handle) || martlet_unsent(descriptor) != 0
+    case .due: true
+    case .said: false
+    }
+  }
   /// Whether the socket has nothing to read.
   var isEmpty: Bool { martlet_bytes_waiting(descriptor) == 0 }
 
@@ -158,8 +173,17 @@ final class Mosquitto {
     return Int(id)
   }
 
-  /// Queues the disconnect; once it is written the library closes the socket.
+  /// Queues the disconnect, behind everything that is queued. When the broker has read it, it closes the connection.
+  ///
+  /// The library would close it as soon as that is written. If anything unread is there then, TCP tells the broker that
+  /// the connection broke, and it may throw away the acknowledgements that stand before the disconnect. So it is ours,
+  /// unless it has to be encrypted.
   func disconnect(endSession: Bool) {
+    guard usesTLS else {
+      // Reason 0; with a property of 5 bytes, the expiry of 0 seconds.
+      farewell = .due(endSession ? [0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0] : [0xE0, 0])
+      return
+    }
     var properties = PropertyList()
     if endSession { properties.add(MQTT_PROP_SESSION_EXPIRY_INTERVAL, UInt32(0)) }
     mosquitto_disconnect_v5(handle, 0, properties.head)
@@ -189,10 +213,22 @@ final class Mosquitto {
   /// Writes what is queued, as far as the socket takes it.
   /// - Returns: why the connection is gone, or `nil`.
   func write() -> String? {
+    if case .said = farewell { return nil }
     let failure = mosquitto_want_write(handle) ? outcome(mosquitto_loop_write(handle, 1)) : nil
     guard failure == nil, isOpen else { return failure }
     let code = martlet_send(descriptor)
-    return code == 0 ? nil : String(cString: strerror(code))
+    guard code == 0 else { return String(cString: strerror(code)) }
+    return sayFarewell()
+  }
+
+  private func sayFarewell() -> String? {
+    guard case .due(let packet) = farewell, !mosquitto_want_write(handle), martlet_unsent(descriptor) == 0
+    else {
+      return nil
+    }
+    let sent = send(descriptor, packet, packet.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+    if sent == packet.count { farewell = .said } else if sent >= 0 || errno != EAGAIN { return "closed" }
+    return nil
   }
 
   /// Queues a ping when one is due. A connection whose last ping was not answered is closed.

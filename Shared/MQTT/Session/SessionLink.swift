@@ -148,6 +148,8 @@ final class SessionLink: Link {
 
   override func received(_ message: MQTTMessage) {
     progressed = true
+    // What comes after the disconnect is not acknowledged.
+    guard phase == .connected else { return }
     loop.arrived(1)
     onMessage(message)
   }

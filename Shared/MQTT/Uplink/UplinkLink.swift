@@ -11,7 +11,7 @@ final class UplinkLink: Link {
   private enum Work {
     case none
     /// The batch may still grow.
-    case gathering(LoopTimer)
+    case gathering(LoopTimer?)
     case handling(Task<Void, Never>)
     /// `handle` threw.
     case pausing(LoopTimer)
@@ -21,6 +21,9 @@ final class UplinkLink: Link {
   private let handling: @Sendable ([MQTTMessage]) async throws -> Void
   private let tally: UplinkTally
   private var gathering: Gathering
+  private let company: Company?
+  /// Those of the batch that the company knows of.
+  private var known = 0
 
   private var batch: [MQTTMessage] = []
   private var work = Work.none
@@ -37,12 +40,13 @@ final class UplinkLink: Link {
 
   init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription], maximumBatch: Int,
-    gathering: Gathering, logger: Logger, standing: Standing, tally: UplinkTally,
+    gathering: Gathering, company: Company?, logger: Logger, standing: Standing, tally: UplinkTally,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping (MQTTSessionState) -> Void
   ) {
     self.maximumBatch = maximumBatch
     self.gathering = gathering
+    self.company = company
     self.tally = tally
     handling = handle
     super.init(
@@ -67,6 +71,8 @@ final class UplinkLink: Link {
 
   override func received(_ message: MQTTMessage) {
     progressed = true
+    // What comes after the disconnect is not acknowledged: it waits for whoever comes next.
+    guard phase == .connected else { return }
     loop.arrived(1)
     tally.received.add(1, ordering: .relaxed)
     batch.append(message)
@@ -76,12 +82,27 @@ final class UplinkLink: Link {
   override func hasRead() {
     guard !batch.isEmpty else { return finishIfWanted() }
     switch work {
-    case .none:
-      if gathering.next <= loop.now || !hasRoom || ending != nil { return deliver() }
-      work = .gathering(loop.schedule(at: gathering.next) { [self] in deliver() })
-    case .gathering:
-      if !hasRoom || ending != nil { deliver() }
+    case .none, .gathering:
+      if !hasRoom || ending != nil { return deliver() }
+      gather()
     case .handling, .pausing: break
+    }
+  }
+
+  /// In a crowd the batch waits for its window, else for company; without either it begins at once.
+  private func gather() {
+    let new = batch.count - known
+    known = batch.count
+    guard case .none = work else { return company?.join(new) ?? () }
+    if gathering.next > loop.now {
+      work = .gathering(loop.schedule(at: gathering.next) { [self] in deliver() })
+    } else if let company {
+      work = .gathering(nil)
+      company.join(new) { [self, round] in
+        if round == self.round, case .gathering = work { deliver() }
+      }
+    } else {
+      deliver()
     }
   }
 
@@ -89,11 +110,11 @@ final class UplinkLink: Link {
 
   /// Has the batch handled, until that has succeeded. Nothing is read or written meanwhile, except pings.
   private func deliver() {
-    if case .gathering(let timer) = work { loop.cancel(timer) }
+    if case .gathering(let timer?) = work { loop.cancel(timer) }
     gathering.began()
     holdEverything()
     round += 1
-    failures = 0
+    (failures, known) = (0, 0)
     tryOnce()
   }
 
@@ -138,13 +159,15 @@ final class UplinkLink: Link {
   override func dropped() -> Bool {
     switch work {
     case .none: break
-    case .gathering(let timer), .pausing(let timer): loop.cancel(timer)
+    case .gathering(let timer): timer.map(loop.cancel)
+    case .pausing(let timer): loop.cancel(timer)
     case .handling(let task): task.cancel()
     }
     work = .none
     round += 1
     if !batch.isEmpty { tally.dropped.add(1, ordering: .relaxed) }
     batch.removeAll()
+    known = 0
     barrier = Barrier()
     // Leaving needs a connection, stopping does not.
     return ending?.wish != .stop
