@@ -79,7 +79,7 @@ public struct ServiceRuntime: Sendable {
       url: settings.databaseURL, schema: settings.databaseSchema, applicationName: client,
       maximumConnections: settings.databaseConnections)
     configuration.settings = planner
-    let database = PostgresClient(configuration: configuration, logger: logger)
+    let database = PostgresClient(configuration: configuration, loop: loop, logger: logger)
     self.database = database
     kafka = KafkaConfiguration(
       bootstrapServers: settings.kafkaBootstrap, clientId: client,

@@ -166,7 +166,7 @@ struct RelayWorld: Sendable {
     database = PostgresClient(
       configuration: try PostgresConfiguration(
         url: try await PostgresServer.shared().createDatabase("relay"), schema: "relay",
-        applicationName: "tests"), logger: Self.logger)
+        applicationName: "tests"), loop: .start("postgres-test"), logger: Self.logger)
     relay = try Self.newRelay(database, kafka)
   }
 

@@ -33,7 +33,7 @@ struct RawHops: Sendable {
 
   static func measure(_ settings: BenchSettings, on loop: EventLoop, logger: Logger) async throws -> RawHops {
     try await RawHops(
-      http: http(settings, logger), insert: insert(settings, logger), kafka: kafka(settings, logger),
+      http: http(settings, logger), insert: insert(settings, loop, logger), kafka: kafka(settings, logger),
       mqtt: mqtt(settings, loop, logger))
   }
 
@@ -57,11 +57,13 @@ struct RawHops: Sendable {
   }
 
   /// A row of a command's size, durable when it returns.
-  private static func insert(_ settings: BenchSettings, _ logger: Logger) async throws -> Duration {
+  private static func insert(_ settings: BenchSettings, _ loop: EventLoop, _ logger: Logger) async throws
+    -> Duration
+  {
     let client = PostgresClient(
       configuration: try PostgresConfiguration(
         url: settings.databaseURL, schema: nil, applicationName: "martlet-bench", maximumConnections: 1),
-      logger: logger)
+      loop: loop, logger: logger)
     let running = Task { try await client.run() }
     defer { running.cancel() }
     let text = String(repeating: "x", count: 500)

@@ -34,7 +34,7 @@ final class World: Sendable {
     let database = PostgresClient(
       configuration: try PostgresConfiguration(
         url: try await PostgresServer.shared().createDatabase("registry"), schema: "registry",
-        applicationName: "tests"), logger: logger)
+        applicationName: "tests"), loop: loop, logger: logger)
     self.database = database
     for (set, migrations) in [("runtime", Outbox.migrations), ("registry", RegistryService.migrations)] {
       _ = try await database.migrate(migrations, set: set)
