@@ -73,6 +73,8 @@ let package = Package(
 
     // Two lines over Linux itself.
     .systemLibrary(name: "CLinux", path: "Shared/CLibraries/CLinux"),
+    // What libmosquitto reads and writes, in few system calls.
+    .target(name: "CMosquittoIO", path: "Shared/CLibraries/CMosquittoIO"),
 
     shared("Wire"),
     shared("Threads", ["CLinux"]),
@@ -82,7 +84,7 @@ let package = Package(
     shared("HTTP", ["Observability", "Loop", "Threads", "CMicroHTTPD", "CCurl"]),
     shared("Kafka", ["Observability", "Loop", "Threads", "CRdKafka"]),
     shared("Postgres", ["Observability", "Loop", "Threads", "CPQ"]),
-    shared("MQTT", ["Observability", "Loop", "Threads", "CMosquitto"]),
+    shared("MQTT", ["Observability", "Loop", "CMosquitto", "CMosquittoIO"]),
     shared("Runtime", ["Wire", "Observability", "Loop", "Threads", "Crypto", "HTTP", "Kafka", "Postgres"]),
     shared("Directory", ["Wire", "Observability", "Loop", "Threads", "Runtime", "Kafka", "Postgres"]),
 

@@ -164,4 +164,38 @@ import Threads
     #expect(gaps.0 < .milliseconds(20))
     #expect(gaps.1 >= .milliseconds(20))
   }
+
+  @Test func whatFlushesOnceRunsAfterAllJobsAndNotAgain() throws {
+    let loop = EventLoop()
+    let order = Locked<[Int]>([])
+    try loop.run {
+      loop.execute {
+        loop.flushOnce {
+          order.withLock { $0.append(2) }
+          loop.flushOnce { order.withLock { $0.append(3) } }
+        }
+      }
+      await loop.task { order.withLock { $0.append(1) } }.value
+      for _ in 0..<3 { try await loop.sleep(for: .milliseconds(1)) }
+    }
+    #expect(order.withLock { $0 } == [1, 2, 3])
+  }
+
+  @Test func whoWaitsForALoopThatEndsIsTold() async {
+    let loop = EventLoop.start("test")
+    let told = Locked<[String]>([])
+    let bothAreThere = Wakeup(EventLoop())
+    loop.execute {
+      _ = loop.whenOver { told.withLock { $0.append("over") } }
+      loop.cancel(loop.whenOver { told.withLock { $0.append("cancelled") } })
+      bothAreThere.signal()
+    }
+    await bothAreThere.wait()
+    loop.shutdown()
+    // What is left before the end is still called, what comes later is refused.
+    while loop.execute({ told.withLock { $0.append("called") } }) { usleep(1_000) }
+    #expect(told.withLock { $0 }.first { $0 != "called" } == "over")
+    #expect(told.withLock { $0 }.count { $0 == "over" } == 1)
+    #expect(told.withLock { $0 }.contains("cancelled") == false)
+  }
 }

@@ -122,7 +122,7 @@ class Link {
     // A TLS handshake is driven by reading, also when it waits to write. In one the library does not notice that the
     // other side has gone.
     let isHandshake = configuration.tls != nil && phase == .connecting
-    if isHandshake, events.contains(.reading), handle.bytesWaiting == 0 {
+    if isHandshake, events.contains(.reading), handle.isEmpty {
       return lost(.connectionLost("closed"))
     }
     if isHandshake || events != .writing { read(handle) }
@@ -161,7 +161,7 @@ class Link {
 
   /// What the library has already taken from the socket, epoll does not tell of.
   private func readOn(_ handle: Mosquitto) {
-    if handle.mayHoldInput, let source { loop.callAgain(source) }
+    if handle.holdsInput, let source { loop.callAgain(source) }
   }
 
   private func flush() {

@@ -1,4 +1,5 @@
 import CMosquitto
+import CMosquittoIO
 import FoundationEssentials
 import Glibc
 
@@ -39,7 +40,6 @@ final class Mosquitto {
     self.delegate = delegate
     usesTLS = configuration.tls != nil
     mosquitto_user_data_set(handle, Unmanaged.passUnretained(self).toOpaque())
-    _ = martlet_quiet_wakeups(handle, nullDescriptor)
     mosquitto_threaded_set(handle, true)
     mosquitto_int_option(handle, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5)
     mosquitto_int_option(handle, MOSQ_OPT_TCP_NODELAY, 1)
@@ -56,9 +56,9 @@ final class Mosquitto {
   /// Whether there is a socket.
   var isOpen: Bool { descriptor >= 0 }
   /// Whether packets are waiting to be written.
-  var wantsToWrite: Bool { mosquitto_want_write(handle) }
-  /// Bytes that can be read without waiting. With TLS the library may hold more, already decrypted.
-  var bytesWaiting: Int { Int(martlet_bytes_waiting(descriptor)) }
+  var wantsToWrite: Bool { mosquitto_want_write(handle) || martlet_unsent(descriptor) != 0 }
+  /// Whether the socket has nothing to read.
+  var isEmpty: Bool { martlet_bytes_waiting(descriptor) == 0 }
 
   /// The error that a connection attempt in progress ended with, if it did.
   var connectFailure: String? {
@@ -98,7 +98,7 @@ final class Mosquitto {
       throw .failed(
         code == MOSQ_ERR_ERRNO.rawValue ? String(cString: strerror(systemCode)) : libraryText(code))
     }
-    martlet_close_on_exec(descriptor)
+    if !usesTLS { Self.gather(descriptor) }
   }
 
   private func configure(_ configuration: MQTTConfiguration) throws(MQTTError) {
@@ -175,27 +175,24 @@ final class Mosquitto {
     return outcome(mosquitto_loop_read(handle, 1))
   }
 
-  /// Whether something may be left to read.
-  /// - Parameter progressed: whether the last `read` has reported anything.
+  /// Whether more may be read that the socket does not show.
+  var holdsInput: Bool { usesTLS || martlet_received(descriptor) > 0 }
+
+  /// Whether the next `read` may find something.
+  /// - Parameter progressed: whether the last one has reported anything.
   func hasInput(_ progressed: Bool) -> Bool {
-    // With TLS there may be more than the socket shows.
-    martlet_bytes_waiting(descriptor) > 0 || (usesTLS && progressed)
+    if martlet_received(descriptor) > 0 { return true }
+    if usesTLS && progressed { return true }
+    return !Self.isGathered && !isEmpty
   }
 
-  /// Whether the library may have taken more from the socket than it has reported.
-  var mayHoldInput: Bool { usesTLS }
-
   /// Writes what is queued, as far as the socket takes it.
-  ///
-  /// The library makes one system call a packet; the kernel is told to put them together into few segments, so that
-  /// the broker wakes up once.
   /// - Returns: why the connection is gone, or `nil`.
   func write() -> String? {
-    let socket = descriptor
-    martlet_cork(socket, 1)
-    let failure = outcome(mosquitto_loop_write(handle, 1))
-    if descriptor == socket { martlet_cork(socket, 0) }
-    return failure
+    let failure = mosquitto_want_write(handle) ? outcome(mosquitto_loop_write(handle, 1)) : nil
+    guard failure == nil, isOpen else { return failure }
+    let code = martlet_send(descriptor)
+    return code == 0 ? nil : String(cString: strerror(code))
   }
 
   /// Queues a ping when one is due. A connection whose last ping was not answered is closed.
@@ -265,7 +262,17 @@ final class Mosquitto {
     object.map { Unmanaged<Mosquitto>.fromOpaque($0).takeUnretainedValue().delegate }
   }
 
-  private static let libraryIsReady = mosquitto_lib_init() == MOSQ_ERR_SUCCESS.rawValue
+  /// Whether the library's system calls are gathered: else it makes several for each packet.
+  static let isGathered = martlet_gather_mosquitto_io() != 0
+
+  /// Reads and writes of this socket go through buffers, until the library closes it.
+  static func gather(_ socket: Int32) { martlet_gather(socket) }
+
+  private static let libraryIsReady = {
+    // Before the first handle.
+    _ = isGathered
+    return mosquitto_lib_init() == MOSQ_ERR_SUCCESS.rawValue
+  }()
 }
 
 /// libmosquitto's words for one of its error codes.

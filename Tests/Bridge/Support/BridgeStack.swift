@@ -111,7 +111,8 @@ final class Bridge: Sendable {
     log = try RunFolder.make("bridge-\(replica)").appending(path: "bridge.log")
     process = try ChildProcess(
       [
-        try ProcessInfo.processInfo.environment["BENCH_BRIDGE"] ?? Built.path("martlet-bridge"),
+        try ProcessInfo.processInfo.environment["MARTLET_MEASURE_BIN"].map { $0 + "/martlet-bridge" }
+          ?? Built.path("martlet-bridge"),
         "--http-port", "\(port)", "--kafka-bootstrap",
         stack.kafka.bootstrapServers, "--mqtt-port", "\(stack.mosquitto.port)", "--replica", replica,
       ], log: log,
