@@ -52,7 +52,7 @@ import Testing
   @Test func aBrokerThatIsAwayIsATimeout() async throws {
     let fixture = try await Fixture(create: false)
     let configuration = KafkaConfiguration(bootstrapServers: "127.0.0.1:\(try freePort())", clientId: "tests")
-    let admin = try KafkaAdmin(configuration: configuration, logger: fixture.logger)
+    let admin = try KafkaAdmin(configuration: configuration, loop: fixture.loop, logger: fixture.logger)
     let start = ContinuousClock.now
     let error = await #expect(throws: KafkaError.self) {
       try await admin.endOffsets(topic: "any", timeout: .milliseconds(300))

@@ -57,14 +57,14 @@ struct CommandsBench: Sendable {
     let client = HTTPClient(
       configuration: HTTPClientConfiguration(maximumConnections: 128, timeout: .seconds(30)),
       logger: logger)
-    let watcher = try await SuccessWatcher(kafka: settings.kafka, logger: logger)
+    let watcher = try await SuccessWatcher(kafka: settings.kafka, loop: loop, logger: logger)
     let watching = Task { try await watcher.run() }
     defer { watching.cancel() }
     try await watcher.ready()
     let bench = CommandsBench(
       settings: settings, caller: Caller(client: client, url: settings.url, key: key), devices: devices,
       watcher: watcher)
-    let hops = try await RawHops.measure(settings, logger: logger)
+    let hops = try await RawHops.measure(settings, on: loop, logger: logger)
     Program.print(hops.line)
     Program.print("warming up")
     _ = try await bench.openLoop(3)
