@@ -45,6 +45,8 @@ import Testing
       for _ in 0..<50 { group.addTask { try await admin.endOffsets(topic: fixture.topic) } }
       for try await ends in group { #expect(ends == want) }
     }
+    // By the handle of a producer, which a service has anyway.
+    #expect(try await producer.endOffsets(topic: fixture.topic) == want)
     await producer.shutdown(timeout: .seconds(5))
     await admin.shutdown()
   }
