@@ -37,12 +37,11 @@ public struct DeviceDirectory: KeyStore, Sendable {
   /// - Parameter delay: slows the copy down, for tests of what happens when it lags.
   public static func make(
     _ runtime: ServiceRuntime, delay: Duration = .zero
-  ) throws -> (directory: DeviceDirectory, consumer: BatchConsumer) {
+  ) -> (directory: DeviceDirectory, consumer: BatchConsumer) {
     let applier = DirectoryApplier()
     let directory = DeviceDirectory(
-      loop: runtime.loop, database: runtime.database,
-      kafka: try KafkaAdmin(configuration: runtime.kafka, logger: runtime.logger))
-    let consumer = try runtime.consumer(.init(name: consumerName, topic: .registryEntities)) {
+      loop: runtime.loop, database: runtime.database, kafka: runtime.producer)
+    let consumer = runtime.consumer(.init(name: consumerName, topic: .registryEntities)) {
       messages, connection in
       if delay > .zero { try await runtime.loop.sleep(for: delay) }
       return try await applier.apply(messages, connection)
@@ -50,7 +49,7 @@ public struct DeviceDirectory: KeyStore, Sendable {
     return (directory, consumer)
   }
 
-  init(loop: EventLoop, database: PostgresClient, kafka: KafkaAdmin) {
+  init(loop: EventLoop, database: PostgresClient, kafka: KafkaProducer) {
     self.database = database
     progress = DirectoryProgress(loop: loop, database: database, kafka: kafka, consumer: Self.consumerName)
     remembered = Locked([:])
