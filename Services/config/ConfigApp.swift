@@ -34,7 +34,8 @@ extension ConfigService {
   /// Builds the service and runs it until SIGTERM.
   public static func run(_ settings: ConfigSettings, on loop: EventLoop) async throws {
     let runtime = try ServiceRuntime(service: "config", settings: settings.common, loop: loop)
-    let (directory, entities) = DeviceDirectory.make(runtime, delay: settings.directoryDelay)
+    let (directory, entities) = DeviceDirectory.make(
+      runtime, gathering: UplinkInbox.configuration.gathering, delay: settings.directoryDelay)
     let service = ConfigService(runtime, directory: directory)
     let inbox = UplinkInbox(service: service)
     let uplinks = runtime.consumer(UplinkInbox.configuration) { try await inbox.apply($0, $1) }

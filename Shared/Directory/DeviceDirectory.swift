@@ -34,15 +34,18 @@ public struct DeviceDirectory: KeyStore, Sendable {
   private let boards: LookupCache<UUID, BoardEntity>
 
   /// Makes the directory and the consumer that feeds it; run the consumer as a service.
-  /// - Parameter delay: slows the copy down, for tests of what happens when it lags.
+  /// - Parameters:
+  ///   - gathering: how long Kafka may let its records gather; a look-up that misses may take so much longer.
+  ///   - delay: slows the copy down, for tests of what happens when it lags.
   public static func make(
-    _ runtime: ServiceRuntime, delay: Duration = .zero
+    _ runtime: ServiceRuntime, gathering: Duration = .zero, delay: Duration = .zero
   ) -> (directory: DeviceDirectory, consumer: BatchConsumer) {
     let applier = DirectoryApplier()
     let directory = DeviceDirectory(
       loop: runtime.loop, database: runtime.database, kafka: runtime.producer)
-    let consumer = runtime.consumer(.init(name: consumerName, topic: .registryEntities)) {
-      messages, connection in
+    var reading = BatchConsumer.Configuration(name: consumerName, topic: .registryEntities)
+    reading.gathering = gathering
+    let consumer = runtime.consumer(reading) { messages, connection in
       if delay > .zero { try await runtime.loop.sleep(for: delay) }
       return try await applier.apply(messages, connection)
     }

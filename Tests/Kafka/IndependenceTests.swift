@@ -6,7 +6,7 @@ import Testing
 @testable import Kafka
 
 /// What is stuck holds up itself and nothing else.
-@Suite struct IndependenceTests {
+@Suite(.timeLimit(.minutes(3))) struct IndependenceTests {
   /// A second topic beside the fixture's.
   private func otherTopic(_ fixture: Fixture) async throws -> String {
     let other = fixture.topic + "-other"
@@ -149,7 +149,7 @@ import Testing
   }
 }
 
-@Suite struct ReadingTests {
+@Suite(.timeLimit(.minutes(3))) struct ReadingTests {
   @Test func onlyTheHeadersThatAreNamedAreRead() async throws {
     let fixture = try await Fixture()
     let producer = try fixture.producer()

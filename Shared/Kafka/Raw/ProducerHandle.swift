@@ -18,7 +18,7 @@ final class ProducerHandle {
       "enable.idempotence": "true", "acks": "all",
       // Less than 300000 lets the idempotent producer give up on a gap and fail for good.
       "message.timeout.ms": "300000",
-      "linger.ms": "0", "queue.buffering.max.kbytes": "131072",
+      "linger.ms": "0", "queue.buffering.max.kbytes": "65536",
       // The same partition for a key as Java's clients choose.
       "partitioner": "murmur2_random",
       "topic.metadata.propagation.max.ms": "10000",

@@ -12,7 +12,7 @@ struct ProducerLanes {
   /// messages where it means requests: 15,000 polls a second, a tenth of a core).
   static let mostFlying = 5
   /// What one lane may hand over at once: of its queue a lane that does not move takes no more.
-  static let most = (messages: 2000, bytes: 512 * 1024)
+  static let most = (messages: 1000, bytes: 512 * 1024)
 
   struct Lane {
     var waiting: [Slot] = []
