@@ -15,7 +15,8 @@ struct Measure {
     private let consumer: KafkaConsumer
 
     init(_ stack: BridgeStack) async throws {
-      let configuration = KafkaConfiguration(bootstrapServers: stack.kafka.bootstrapServers, clientId: "count")
+      let configuration = KafkaConfiguration(
+        bootstrapServers: stack.kafka.bootstrapServers, clientId: "count")
       let admin = try KafkaAdmin(configuration: configuration, loop: stack.loop, logger: BridgeStack.logger)
       let ends = try await admin.endOffsets(topic: KafkaTopic.deviceUplink.rawValue)
       let starts = Dictionary(
@@ -37,7 +38,9 @@ struct Measure {
   }
 
   /// What `perf stat` counts of a process while `body` runs.
-  private func report(_ what: String, _ count: Int, _ processes: [(String, pid_t)], _ body: () async throws -> Void)
+  private func report(
+    _ what: String, _ count: Int, _ processes: [(String, pid_t)], _ body: () async throws -> Void
+  )
     async throws
   {
     let folder = try RunFolder.make("perf")

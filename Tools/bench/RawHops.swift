@@ -33,7 +33,8 @@ struct RawHops: Sendable {
 
   static func measure(_ settings: BenchSettings, on loop: EventLoop, logger: Logger) async throws -> RawHops {
     try await RawHops(
-      http: http(settings, logger), insert: insert(settings, loop, logger), kafka: kafka(settings, loop, logger),
+      http: http(settings, logger), insert: insert(settings, loop, logger),
+      kafka: kafka(settings, loop, logger),
       mqtt: mqtt(settings, loop, logger))
   }
 
