@@ -26,12 +26,12 @@ extension CommandsService {
   public static func run(_ settings: CommandsSettings, on loop: EventLoop) async throws {
     let runtime = try ServiceRuntime(
       service: "commands", settings: settings.common, loop: loop, planner: ServiceRuntime.keyLookupPlans)
-    let (directory, entities) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
+    let (directory, entities) = DeviceDirectory.make(runtime, delay: settings.directoryDelay)
     let service = CommandsService(runtime: runtime, directory: directory)
     let sweeper = DeadlineSweeper(
       service: service, loop: loop, logger: runtime.logger.labelled("deadline-sweeper"))
     let inbox = UplinkInbox(service: service, sweeper: sweeper)
-    let uplinks = try runtime.consumer(.init(name: "uplink", topic: .deviceUplink)) {
+    let uplinks = runtime.consumer(.init(name: "uplink", topic: .deviceUplink)) {
       try await inbox.apply($0, $1)
     }
     var api = API(

@@ -34,10 +34,11 @@ extension ConfigService {
   /// Builds the service and runs it until SIGTERM.
   public static func run(_ settings: ConfigSettings, on loop: EventLoop) async throws {
     let runtime = try ServiceRuntime(service: "config", settings: settings.common, loop: loop)
-    let (directory, entities) = try DeviceDirectory.make(runtime, delay: settings.directoryDelay)
+    let (directory, entities) = DeviceDirectory.make(
+      runtime, gathering: UplinkInbox.configuration.gathering, delay: settings.directoryDelay)
     let service = ConfigService(runtime, directory: directory)
     let inbox = UplinkInbox(service: service)
-    let uplinks = try runtime.consumer(UplinkInbox.configuration) { try await inbox.apply($0, $1) }
+    let uplinks = runtime.consumer(UplinkInbox.configuration) { try await inbox.apply($0, $1) }
     var api = API(
       authenticator: Authenticator(rootKey: settings.rootKey, loop: loop, store: directory),
       logger: runtime.logger,

@@ -29,7 +29,7 @@ extension RegistryService {
     // Nobody waits for the state: few large batches cost the least.
     reading.maximumBatch = 5000
     reading.gathering = .milliseconds(250)
-    let states = try runtime.consumer(reading) { try await inbox.apply($0, $1) }
+    let states = runtime.consumer(reading) { try await inbox.apply($0, $1) }
     var api = API(
       authenticator: Authenticator(
         rootKey: settings.rootKey, loop: loop, store: APIKeyTable(database: runtime.database)),

@@ -34,23 +34,25 @@ public struct DeviceDirectory: KeyStore, Sendable {
   private let boards: LookupCache<UUID, BoardEntity>
 
   /// Makes the directory and the consumer that feeds it; run the consumer as a service.
-  /// - Parameter delay: slows the copy down, for tests of what happens when it lags.
+  /// - Parameters:
+  ///   - gathering: how long Kafka may let its records gather; a look-up that misses may take so much longer.
+  ///   - delay: slows the copy down, for tests of what happens when it lags.
   public static func make(
-    _ runtime: ServiceRuntime, delay: Duration = .zero
-  ) throws -> (directory: DeviceDirectory, consumer: BatchConsumer) {
+    _ runtime: ServiceRuntime, gathering: Duration = .zero, delay: Duration = .zero
+  ) -> (directory: DeviceDirectory, consumer: BatchConsumer) {
     let applier = DirectoryApplier()
     let directory = DeviceDirectory(
-      loop: runtime.loop, database: runtime.database,
-      kafka: try KafkaAdmin(configuration: runtime.kafka, logger: runtime.logger))
-    let consumer = try runtime.consumer(.init(name: consumerName, topic: .registryEntities)) {
-      messages, connection in
+      loop: runtime.loop, database: runtime.database, kafka: runtime.producer)
+    var reading = BatchConsumer.Configuration(name: consumerName, topic: .registryEntities)
+    reading.gathering = gathering
+    let consumer = runtime.consumer(reading) { messages, connection in
       if delay > .zero { try await runtime.loop.sleep(for: delay) }
       return try await applier.apply(messages, connection)
     }
     return (directory, consumer)
   }
 
-  init(loop: EventLoop, database: PostgresClient, kafka: KafkaAdmin) {
+  init(loop: EventLoop, database: PostgresClient, kafka: KafkaProducer) {
     self.database = database
     progress = DirectoryProgress(loop: loop, database: database, kafka: kafka, consumer: Self.consumerName)
     remembered = Locked([:])

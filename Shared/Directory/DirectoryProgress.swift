@@ -11,7 +11,7 @@ struct DirectoryProgress: Sendable {
 
   let loop: EventLoop
   let database: PostgresClient
-  let kafka: KafkaAdmin
+  let kafka: KafkaProducer
   let consumer: String
 
   /// Returns when the copy has reached the end that the topic has now.

@@ -1,4 +1,6 @@
+import Loop
 import Observability
+import Threads
 
 /// A topic to create.
 public struct KafkaNewTopic: Sendable {
@@ -24,16 +26,20 @@ public struct KafkaNewTopic: Sendable {
   }
 }
 
-/// Asks the cluster about topics and offsets, and creates topics. Calls wait for one another on one own thread.
+/// Asks the cluster about topics and offsets, and creates topics: for tools and tests. Each call has a librdkafka handle
+/// of its own, on the loop's helper thread.
 public final class KafkaAdmin: Sendable {
-  private let core: AdminCore
+  private let configuration: KafkaConfiguration
+  private let loop: EventLoop
+  private let logger: Logger
+  private let ends: TopicEnds
+  private let isOver = Locked(false)
 
-  /// Makes the client; it connects in the background.
-  ///
   /// - Throws: `KafkaError` for a setting that librdkafka refuses.
-  public init(configuration: KafkaConfiguration, logger: Logger) throws {
-    core = try AdminCore(configuration, logger)
-    try core.start()
+  public init(configuration: KafkaConfiguration, loop: EventLoop, logger: Logger) throws {
+    try RawHandle.check(configuration.settings([:]))
+    (self.configuration, self.loop, self.logger) = (configuration, loop, logger)
+    ends = TopicEnds(loop) { try await loop.blocking { try AdminHandle(configuration).raw } }
   }
 
   /// The offset that each partition's next message will get: what was written before this call lies below.
@@ -41,7 +47,8 @@ public final class KafkaAdmin: Sendable {
   ///
   /// - Throws: `KafkaError`; unknown topics and brokers that are away are retryable.
   public func endOffsets(topic: String, timeout: Duration = .seconds(5)) async throws -> [Int32: Int64] {
-    try await core.endOffsets(topic, timeout)
+    try check()
+    return try await ends.ends(of: topic, within: timeout)
   }
 
   /// Creates topics; one that exists is left as it is, whatever its settings.
@@ -52,21 +59,21 @@ public final class KafkaAdmin: Sendable {
   /// - Throws: the first topic's `KafkaError`; the others are created none the less.
   public func createTopics(_ topics: [KafkaNewTopic], timeout: Duration = .seconds(30)) async throws {
     guard !topics.isEmpty else { return }
-    try await core.run { try $0.createTopics(topics, timeout) }
+    try await run { try $0.createTopics(topics, timeout) }
   }
 
   /// Every topic and how many partitions it has. Also a check of whether the cluster answers.
   ///
   /// - Throws: `KafkaError` when it does not answer in time.
   public func topics(timeout: Duration = .seconds(5)) async throws -> [String: Int] {
-    try await core.run { try $0.metadata(nil, timeout) }
+    try await run { try $0.raw.metadata(nil, timeout) }
   }
 
   /// A topic's number of partitions; `nil` if there is no such topic.
   ///
   /// - Throws: `KafkaError` when the cluster does not answer in time.
   public func partitions(of topic: String, timeout: Duration = .seconds(5)) async throws -> Int? {
-    try await core.run { try $0.metadata(nil, timeout)[topic] }
+    try await topics(timeout: timeout)[topic]
   }
 
   /// The offsets that a group has committed; partitions without one are missing.
@@ -76,14 +83,20 @@ public final class KafkaAdmin: Sendable {
     group: String, partitions: [KafkaPartition], timeout: Duration = .seconds(5)
   ) async throws -> [KafkaPartition: Int64] {
     guard !partitions.isEmpty else { return [:] }
-    return try await core.run { try $0.committed(group, partitions, timeout) }
+    return try await run { try $0.committed(group, partitions, timeout) }
   }
 
-  /// Frees the client, on its own thread; calls that wait fail.
-  public func shutdown() async {
-    core.stop()
-    await core.ended.wait(.seconds(10))
-  }
+  /// Later calls fail.
+  public func shutdown() async { isOver.withLock { $0 = true } }
 
-  deinit { core.stop() }
+  private func check() throws(KafkaError) { if isOver.withLock({ $0 }) { throw .closed } }
+
+  private func run<R: Sendable>(_ body: @escaping @Sendable (AdminHandle) throws -> R) async throws -> R {
+    try check()
+    return try await loop.blocking { [configuration, logger] in
+      let handle = try AdminHandle(configuration)
+      defer { handle.serveLog(logger) }
+      return try body(handle)
+    }
+  }
 }

@@ -1,26 +1,39 @@
+import Loop
 import Observability
 
 /// Writes messages with acks from all in-sync replicas, idempotently: what is reported as delivered is in the log
 /// once. Messages of one key keep their order.
 ///
-/// There is no linger: a message leaves at once, and what arrives meanwhile forms the next batch. Set
-/// `"linger.ms"` in the configuration's `extra` to wait for more.
+/// One librdkafka handle, and no thread but the library's. What is sent in one turn of the loop leaves together at its
+/// end, at once; in a crowd, what is sent in a window. A partition or topic that cannot be written to holds up its own
+/// messages and no others.
 public final class KafkaProducer: Sendable {
-  private let cores: [ProducerCore]
+  private let loop: EventLoop
+  private let core: ProducerCore
+  private let ends: TopicEnds
 
-  /// Makes the clients; they connect in the background.
+  /// Makes the client; it connects in the background.
   ///
-  /// - Parameter connections: how many to each broker. A broker answers the requests of a connection one by one, and
-  ///   librdkafka 2.0.2 sends one for each partition: a batch for many partitions is done sooner over several. Each
-  ///   key has its own; where the number divides that of the partitions, each partition has, and requests become no
-  ///   more.
+  /// - Parameter gathering: how long a message may wait for others, in a crowd. librdkafka 2.0.2 sends a request for each
+  ///   partition: wide batches cut the broker's CPU to a third.
   /// - Throws: `KafkaError` for a setting that librdkafka refuses.
-  public init(configuration: KafkaConfiguration, connections: Int = 1, logger: Logger) throws {
-    cores = try (0..<max(1, connections)).map { _ in try ProducerCore(configuration, logger) }
-    do { for core in cores { try core.start() } } catch {
-      for core in cores { core.stop(within: .zero) }
-      throw error
-    }
+  public convenience init(
+    configuration: KafkaConfiguration, loop: EventLoop, logger: Logger,
+    gathering: Duration = .milliseconds(20)
+  ) throws {
+    try self.init(
+      configuration: configuration, loop: loop, logger: logger, gathering: gathering, budget: 1000)
+  }
+
+  /// - Parameter budget: how many delivery reports are served in a turn.
+  init(
+    configuration: KafkaConfiguration, loop: EventLoop, logger: Logger, gathering: Duration, budget: Int
+  ) throws {
+    let core = ProducerCore(configuration, loop, logger, gathering: gathering, budget: budget)
+    let raw = try ProducerHandle.raw(configuration)
+    (self.loop, self.core) = (loop, core)
+    ends = TopicEnds(loop) { try await core.current() }
+    loop.execute { core.assumeIsolated { $0.open(raw) } }
   }
 
   /// Sends all, and returns when each one has its delivery report, in the order given.
@@ -34,33 +47,26 @@ public final class KafkaProducer: Sendable {
   /// - Throws: `KafkaError` when the producer is shut down.
   public func send(_ messages: [KafkaProducerMessage]) async throws -> [KafkaDelivery] {
     guard !messages.isEmpty else { return [] }
-    guard cores.count > 1 else { return try await cores[0].send(messages) }
-    var lanes: [[Int]] = Array(repeating: [], count: cores.count)
-    for (index, message) in messages.enumerated() { lanes[lane(of: message.key)].append(index) }
-    if let lane = lanes.firstIndex(where: { $0.count == messages.count }) {
-      return try await cores[lane].send(messages)
-    }
-    return try await withThrowingTaskGroup(of: (Int, [KafkaDelivery]).self) { [lanes] group in
-      for (lane, indices) in lanes.enumerated() where !indices.isEmpty {
-        group.addTask { (lane, try await self.cores[lane].send(indices.map { messages[$0] })) }
-      }
-      var deliveries = Array(repeating: KafkaDelivery.failed(.closed), count: messages.count)
-      for try await (lane, results) in group {
-        for (index, result) in zip(lanes[lane], results) { deliveries[index] = result }
-      }
-      return deliveries
-    }
+    return try await core.send(messages)
   }
 
-  private func lane(of key: [UInt8]?) -> Int { key.map { Murmur2.positive($0) % cores.count } ?? 0 }
-
-  /// Takes no more messages, waits up to `timeout` until what was sent is confirmed, and frees the clients on their
-  /// own threads. What is not confirmed by then is reported as failed.
-  public func shutdown(timeout: Duration) async {
-    for core in cores { core.stop(within: timeout) }
-    // The bound for the library's own threads to end.
-    for core in cores { await core.ended.wait(timeout + .seconds(5)) }
+  /// The offset that each partition's next message will get: what was written before this call lies below.
+  /// Calls for one topic that wait at the same time share one request.
+  ///
+  /// - Throws: `KafkaError`; unknown topics and brokers that are away are retryable.
+  public func endOffsets(topic: String, timeout: Duration = .seconds(5)) async throws -> [Int32: Int64] {
+    try await ends.ends(of: topic, within: timeout)
   }
 
-  deinit { for core in cores { core.stop(within: .zero) } }
+  /// Takes no more messages, waits up to `timeout` until what was sent is confirmed, and frees the client on the loop's
+  /// helper thread. What is not confirmed by then is reported as failed.
+  public func shutdown(timeout: Duration) async { await core.shutdown(within: timeout) }
+
+  /// For tests: raises a fatal error as the broker's would.
+  func raiseFatal() async { await core.raiseFatal() }
+
+  deinit {
+    let core = core
+    loop.task { await core.shutdown(within: .zero) }
+  }
 }

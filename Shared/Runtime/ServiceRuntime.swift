@@ -51,6 +51,7 @@ public struct ServiceRuntime: Sendable {
   public let kafka: KafkaConfiguration
   public let producer: KafkaProducer
   public let outbox: OutboxRelay
+  private let member: GroupMember
 
   /// The planner's settings of a service whose statements all find few rows by their keys.
   ///
@@ -79,15 +80,17 @@ public struct ServiceRuntime: Sendable {
       url: settings.databaseURL, schema: settings.databaseSchema, applicationName: client,
       maximumConnections: settings.databaseConnections)
     configuration.settings = planner
-    let database = PostgresClient(configuration: configuration, logger: logger)
+    let database = PostgresClient(configuration: configuration, loop: loop, logger: logger)
     self.database = database
     kafka = KafkaConfiguration(
       bootstrapServers: settings.kafkaBootstrap, clientId: client,
       extra: ["message.max.bytes": "\(KafkaTopic.maximumRecordBytes)"])
-    producer = try KafkaProducer(configuration: kafka, logger: logger)
+    producer = try KafkaProducer(configuration: kafka, loop: loop, logger: logger)
     outbox = OutboxRelay(
       service: name, schema: settings.databaseSchema, loop: loop, database: database, producer: producer,
       logger: logger, metrics: metrics)
+    member = GroupMember(
+      service: name, instance: settings.replica, loop: loop, configuration: kafka, logger: logger)
     health.register("postgres") {
       do {
         _ = try await database.query("SELECT 1")
@@ -96,14 +99,14 @@ public struct ServiceRuntime: Sendable {
     }
   }
 
-  /// A consumer of this service, in readiness.
+  /// A consumer of this service, in readiness. All are to be made before the service runs: they share one client.
   public func consumer(
     _ configuration: BatchConsumer.Configuration, apply: @escaping BatchConsumer.Apply
-  ) throws -> BatchConsumer {
-    let consumer = try BatchConsumer(
-      configuration, service: name, instance: settings.replica, loop: loop, kafka: kafka, database: database,
-      logger: logger, metrics: metrics, outbox: outbox, apply: apply)
-    health.register("consumer-\(configuration.name)") { consumer.notReady() }
+  ) -> BatchConsumer {
+    let consumer = BatchConsumer(
+      configuration, member: member, loop: loop, database: database, logger: logger, metrics: metrics,
+      outbox: outbox, apply: apply)
+    health.register("consumer-\(configuration.name)") { await consumer.notReady() }
     return consumer
   }
 

@@ -17,14 +17,14 @@ struct Measure {
     init(_ stack: BridgeStack) async throws {
       let configuration = KafkaConfiguration(
         bootstrapServers: stack.kafka.bootstrapServers, clientId: "count")
-      let admin = try KafkaAdmin(configuration: configuration, logger: BridgeStack.logger)
+      let admin = try KafkaAdmin(configuration: configuration, loop: stack.loop, logger: BridgeStack.logger)
       let ends = try await admin.endOffsets(topic: KafkaTopic.deviceUplink.rawValue)
       let starts = Dictionary(
         uniqueKeysWithValues: ends.map {
           (KafkaPartition(topic: KafkaTopic.deviceUplink.rawValue, partition: $0.key), $0.value)
         })
       consumer = try KafkaConsumer(
-        configuration: configuration, group: "count-\(UUID().uuidString)", instanceId: nil,
+        configuration: configuration, loop: stack.loop, group: "count-\(UUID().uuidString)", instanceId: nil,
         topics: [KafkaTopic.deviceUplink.rawValue], logger: BridgeStack.logger, startOffsets: { _ in starts })
       Task { [weak self, consumer] in
         while self != nil {

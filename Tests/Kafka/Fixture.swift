@@ -1,5 +1,6 @@
 import Foundation
 import Kafka
+import Loop
 import Observability
 import TestSupport
 import Threads
@@ -10,6 +11,7 @@ struct Fixture {
   let topic: String
   let group: String
   let log = LogCapture()
+  let loop = EventLoop.start("kafka-test")
 
   /// The devkafka broker creates topics with 4 partitions, so that is the number everywhere.
   static let partitions = 4
@@ -31,10 +33,12 @@ struct Fixture {
     KafkaConfiguration(bootstrapServers: server.bootstrapServers, clientId: "tests", extra: extra)
   }
 
-  func admin() throws -> KafkaAdmin { try KafkaAdmin(configuration: configuration(), logger: logger) }
+  func admin() throws -> KafkaAdmin {
+    try KafkaAdmin(configuration: configuration(), loop: loop, logger: logger)
+  }
 
   func producer(_ extra: [String: String] = [:]) throws -> KafkaProducer {
-    try KafkaProducer(configuration: configuration(extra), logger: logger)
+    try KafkaProducer(configuration: configuration(extra), loop: loop, logger: logger)
   }
 
   func consumer(
@@ -44,7 +48,7 @@ struct Fixture {
     }
   ) throws -> KafkaConsumer {
     try KafkaConsumer(
-      configuration: configuration(extra), group: group, instanceId: instance, topics: [topic],
+      configuration: configuration(extra), loop: loop, group: group, instanceId: instance, topics: [topic],
       logger: logger,
       startOffsets: startOffsets)
   }

@@ -49,7 +49,8 @@ import Testing
     let fixture = try await Fixture(create: false)
     let configuration = KafkaConfiguration(bootstrapServers: "127.0.0.1:\(try freePort())", clientId: "tests")
     let consumer = try KafkaConsumer(
-      configuration: configuration, group: "g", instanceId: nil, topics: ["t"], logger: fixture.logger
+      configuration: configuration, loop: fixture.loop, group: "g", instanceId: nil, topics: ["t"],
+      logger: fixture.logger
     ) { _ in [:] }
     #expect(try await consumer.nextBatch(maximumCount: 1, wait: .milliseconds(300)).isEmpty)
     let start = ContinuousClock.now

@@ -1,4 +1,5 @@
 import Foundation
+import Loop
 import TestSupport
 import Testing
 
@@ -53,28 +54,27 @@ import Testing
 
   @Test func afterAFatalErrorTheProducerGoesOn() async throws {
     let fixture = try await Fixture()
-    let core = try ProducerCore(fixture.configuration(), fixture.logger)
-    try core.start()
-    #expect(try await core.send(fixture.numbered(0..<10)).allSatisfy { $0.error == nil })
+    let producer = try fixture.producer()
+    #expect(try await producer.send(fixture.numbered(0..<10)).allSatisfy { $0.error == nil })
     for _ in 0..<3 {
-      async let during = core.send(fixture.numbered(0..<200))
-      core.raiseFatal()
+      async let during = producer.send(fixture.numbered(0..<200))
+      await producer.raiseFatal()
       for delivery in try await during {
         if let error = delivery.error { #expect(error.isRetryable) }
       }
-      let errors = try await core.send(fixture.numbered(0..<200)).compactMap(\.error)
+      let errors = try await producer.send(fixture.numbered(0..<200)).compactMap(\.error)
       #expect(errors.isEmpty, "\(errors.count) of 200: \(errors.prefix(2))")
     }
     #expect(fixture.log.lines.contains { $0.contains("made anew") })
-    core.stop(within: .seconds(5))
-    await core.ended.wait(.seconds(10))
+    await producer.shutdown(timeout: .seconds(5))
   }
 
   @Test func shutdownIsBoundedAndReportsTheRest() async throws {
     let fixture = try await Fixture(create: false)
     // Nobody listens there.
     let configuration = KafkaConfiguration(bootstrapServers: "127.0.0.1:\(try freePort())", clientId: "tests")
-    let producer = try KafkaProducer(configuration: configuration, logger: fixture.logger)
+    let producer = try KafkaProducer(
+      configuration: configuration, loop: fixture.loop, logger: fixture.logger)
     async let sending = producer.send(fixture.numbered(0..<100))
     try await Task.sleep(for: .milliseconds(200))
     let start = ContinuousClock.now
@@ -90,17 +90,16 @@ import Testing
     let configuration = KafkaConfiguration(
       bootstrapServers: "127.0.0.1:1", clientId: "tests", extra: ["security.protocol": "secret"])
     let error = #expect(throws: KafkaError.self) {
-      try KafkaProducer(configuration: configuration, logger: .init(label: "test"))
+      try KafkaProducer(configuration: configuration, loop: EventLoop(), logger: .init(label: "test"))
     }
     #expect(error?.message.contains("security.protocol") == true)
     #expect(error?.message.contains("secret") == false)
   }
 
-  @Test func overSeveralConnectionsEachKeyKeepsItsOrderAndItsPartition() async throws {
+  @Test func eachKeyKeepsItsOrderAndItsPartition() async throws {
     let fixture = try await Fixture()
     let one = try fixture.producer()
-    let three = try KafkaProducer(
-      configuration: fixture.configuration(), connections: 3, logger: fixture.logger)
+    let other = try fixture.producer()
     func messages(_ round: Int) -> [KafkaProducerMessage] {
       (0..<50).map {
         KafkaProducerMessage(topic: fixture.topic, key: "key-\($0)".bytes, value: "\(round)".bytes)
@@ -112,7 +111,7 @@ import Testing
     let expected = partitions(try await one.send(messages(0)))
     #expect(!expected.contains(-1))
     #expect(
-      try await partitions(three.send((1..<20).flatMap(messages))) == (1..<20).flatMap { _ in expected })
+      try await partitions(other.send((1..<20).flatMap(messages))) == (1..<20).flatMap { _ in expected })
     let consumer = try fixture.consumer()
     var rounds: [String: [Int]] = [:]
     for message in try await fixture.read(1000, from: consumer) {
@@ -123,7 +122,7 @@ import Testing
     for (key, rounds) in rounds { #expect(rounds == Array(0..<20), "\(key)") }
     await consumer.close(timeout: .seconds(5))
     await one.shutdown(timeout: .seconds(5))
-    await three.shutdown(timeout: .seconds(5))
+    await other.shutdown(timeout: .seconds(5))
   }
 
   /// The values of Kafka's own `UtilsTest.testMurmur2`.

@@ -41,7 +41,8 @@ import Testing
     let url = try await PostgresServer.shared().url
     let client = PostgresClient(
       configuration: try PostgresConfiguration(
-        url: url, schema: nil, applicationName: "t", connectTimeout: .seconds(60)), logger: quiet)
+        url: url, schema: nil, applicationName: "t", connectTimeout: .seconds(60)),
+      loop: .start("postgres-test"), logger: quiet)
     let waiter = Task { try await client.query("SELECT 1") }
     try await eventually("it waits") { client.statistics.waiting == 1 }
     await cancel(waiter)
@@ -61,16 +62,16 @@ import Testing
     let configuration = try PostgresConfiguration(
       url: "postgresql://u:p@127.0.0.1:\(deaf.port)/d", schema: nil, applicationName: "t",
       connectTimeout: .seconds(60))
-    let task = Task { try await Connector.connect(configuration).isUsable }
+    let task = Task { try await Connector.connect(configuration, on: .start("postgres-test")).isUsable }
     try await Task.sleep(for: .milliseconds(100))
     await cancel(task)
     let cancelledBefore = Task {
       withUnsafeCurrentTask { $0?.cancel() }
-      return try await Connector.connect(configuration).isUsable
+      return try await Connector.connect(configuration, on: .start("postgres-test")).isUsable
     }
     await #expect(throws: CancellationError.self) { _ = try await cancelledBefore.value }
     let listening = Task {
-      let client = PostgresClient(configuration: configuration, logger: quiet)
+      let client = PostgresClient(configuration: configuration, loop: .start("postgres-test"), logger: quiet)
       try await client.listen("c") { _ in }
     }
     try await Task.sleep(for: .milliseconds(50))

@@ -14,7 +14,7 @@ func withClient<T>(
   let configuration = try PostgresConfiguration(
     url: address, schema: schema, applicationName: "tests", maximumConnections: maximumConnections,
     connectTimeout: connectTimeout, statementTimeout: statementTimeout)
-  let client = PostgresClient(configuration: configuration, logger: quiet)
+  let client = PostgresClient(configuration: configuration, loop: .start("postgres-test"), logger: quiet)
   let running = Task { try await client.run() }
   do {
     let value = try await body(client)

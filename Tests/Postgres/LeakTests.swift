@@ -1,4 +1,5 @@
 import Foundation
+import Loop
 import TestSupport
 import Testing
 
@@ -17,12 +18,14 @@ import Testing
   }
 
   @Test func connectionsMadeAndDropped() async throws {
+    let loop = EventLoop.start("postgres-test")
+    defer { loop.shutdown() }
     let url = try await PostgresServer.shared().url
     let configuration = try PostgresConfiguration(
       url: url, schema: nil, applicationName: "leak", connectTimeout: .seconds(60))
     func some(_ count: Int) async throws {
       for number in 0..<count {
-        let session = try await Connector.connect(configuration)
+        let session = try await Connector.connect(configuration, on: loop)
         _ = try await session.pipeline(["SELECT \(number)"], lease: nil)
       }
     }

@@ -12,7 +12,8 @@ import Testing
   private func client(_ url: String, _ schema: String? = "house") throws -> PostgresClient {
     PostgresClient(
       configuration: try PostgresConfiguration(
-        url: url, schema: schema, applicationName: "migration", connectTimeout: .seconds(60)), logger: quiet)
+        url: url, schema: schema, applicationName: "migration", connectTimeout: .seconds(60)),
+      loop: .start("postgres-test"), logger: quiet)
   }
 
   @Test func eachIsAppliedOnce() async throws {

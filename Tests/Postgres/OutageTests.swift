@@ -95,12 +95,12 @@ private final class Tally: Sendable {
     let url = "postgresql://u:p@localhost:\(deaf.port)/d"
     let configuration = try PostgresConfiguration(
       url: url, schema: nil, applicationName: "t", connectTimeout: .milliseconds(300))
-    let error = await fault { try await Connector.connect(configuration) }
+    let error = await fault { try await Connector.connect(configuration, on: .start("postgres-test")) }
     #expect(error?.kind == .connection)
     let unknown = try PostgresConfiguration(
       url: "postgresql://u:p@no-such-host.invalid/d", schema: nil, applicationName: "t",
       connectTimeout: .seconds(20))
-    let nowhere = await fault { try await Connector.connect(unknown) }
+    let nowhere = await fault { try await Connector.connect(unknown, on: .start("postgres-test")) }
     #expect(nowhere?.kind == .connection)
   }
 

@@ -42,7 +42,7 @@ import Testing
 
   @Test func noDescriptionShowsThePassword() throws {
     let configuration = try configuration("postgresql://u:\(escaped)@h/d")
-    let client = PostgresClient(configuration: configuration, logger: quiet)
+    let client = PostgresClient(configuration: configuration, loop: .start("postgres-test"), logger: quiet)
     var dumped = ""
     dump(configuration, to: &dumped)
     dump(client, to: &dumped)
@@ -59,9 +59,10 @@ import Testing
     let url = server.url(database: "postgres", password: "wr0ngsecret")
     let configuration = try PostgresConfiguration(
       url: url, schema: nil, applicationName: "t", connectTimeout: .seconds(60))
-    let error = await fault { try await Connector.connect(configuration) }
+    let error = await fault { try await Connector.connect(configuration, on: .start("postgres-test")) }
     let client = PostgresClient(
-      configuration: configuration, logger: Logger(label: "t", level: .trace, output: log))
+      configuration: configuration, loop: .start("postgres-test"),
+      logger: Logger(label: "t", level: .trace, output: log))
     let running = Task { try await client.run() }
     let waiting = Task { try await client.query("SELECT 1") }
     try await eventually("it is logged") { !log.lines.isEmpty }

@@ -1,6 +1,7 @@
 import Foundation
 import HTTP
 import Kafka
+import Loop
 import Observability
 import Runtime
 import TestSupport
@@ -54,7 +55,8 @@ struct SmokeTests {
     let key = "device/\(try #require(made.json["id"]?.string))"
     #expect(try await reader.next(key)?["deviceId"]?.string == deviceId, "201 means that Kafka has it")
 
-    let producer = try KafkaProducer(configuration: kafka, logger: Logger(label: "test", level: .error))
+    let producer = try KafkaProducer(
+      configuration: kafka, loop: .start("test"), logger: Logger(label: "test", level: .error))
     let state = Uplink.state(DeviceState(attributes: ["battery": 3]))
     _ = try await producer.send([
       KafkaProducerMessage(
@@ -78,11 +80,12 @@ private struct EntityReader {
 
   init(_ kafka: KafkaConfiguration) async throws {
     let logger = Logger(label: "test", level: .error)
-    let admin = try KafkaAdmin(configuration: kafka, logger: logger)
+    let loop = EventLoop.start("test")
+    let admin = try KafkaAdmin(configuration: kafka, loop: loop, logger: logger)
     let topic = KafkaTopic.registryEntities.rawValue
     let ends = try await admin.endOffsets(topic: topic)
     consumer = try KafkaConsumer(
-      configuration: kafka, group: "smoke-\(UUID().uuidString)", instanceId: nil, topics: [topic],
+      configuration: kafka, loop: loop, group: "smoke-\(UUID().uuidString)", instanceId: nil, topics: [topic],
       logger: logger,
       startOffsets: { partitions in
         Dictionary(uniqueKeysWithValues: partitions.map { ($0, ends[$0.partition] ?? 0) })

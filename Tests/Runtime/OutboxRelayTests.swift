@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Kafka
+import Loop
 import Observability
 import Postgres
 import TestSupport
@@ -156,28 +157,30 @@ struct RelayWorld: Sendable {
   let key = "relay-\(UUID.v7().text)"
   private let kafka: KafkaConfiguration
   private static let logger = Logger(label: "test", level: .critical)
+  private let loop = EventLoop.start("relay-test")
 
   init() async throws {
     kafka = KafkaConfiguration(
       bootstrapServers: try await KafkaServer.shared().bootstrapServers, clientId: "tests")
-    let admin = try KafkaAdmin(configuration: kafka, logger: Self.logger)
+    let admin = try KafkaAdmin(configuration: kafka, loop: loop, logger: Self.logger)
     try await admin.createTopics(KafkaTopic.allCases.map { KafkaNewTopic(name: $0.rawValue, partitions: 4) })
     await admin.shutdown()
     database = PostgresClient(
       configuration: try PostgresConfiguration(
         url: try await PostgresServer.shared().createDatabase("relay"), schema: "relay",
-        applicationName: "tests"), logger: Self.logger)
-    relay = try Self.newRelay(database, kafka)
+        applicationName: "tests"), loop: .start("postgres-test"), logger: Self.logger)
+    relay = try Self.newRelay(database, kafka, loop)
   }
 
   /// Another replica's.
-  func newRelay() throws -> OutboxRelay { try Self.newRelay(database, kafka) }
+  func newRelay() throws -> OutboxRelay { try Self.newRelay(database, kafka, loop) }
 
-  private static func newRelay(_ database: PostgresClient, _ kafka: KafkaConfiguration) throws -> OutboxRelay
+  private static func newRelay(_ database: PostgresClient, _ kafka: KafkaConfiguration, _ loop: EventLoop)
+    throws -> OutboxRelay
   {
     OutboxRelay(
-      service: "tests", schema: "relay", loop: .start("relay-test"), database: database,
-      producer: try KafkaProducer(configuration: kafka, logger: logger),
+      service: "tests", schema: "relay", loop: loop, database: database,
+      producer: try KafkaProducer(configuration: kafka, loop: loop, logger: logger),
       logger: logger, metrics: Metrics())
   }
 
@@ -200,7 +203,8 @@ struct RelayWorld: Sendable {
   /// The first `count` values with this key, in the order in which the topic has them, and any that follow at once.
   func values(of topic: KafkaTopic, count: Int) async throws -> [Int] {
     let consumer = try KafkaConsumer(
-      configuration: kafka, group: "relay-\(UUID.v7().text)", instanceId: nil, topics: [topic.rawValue],
+      configuration: kafka, loop: loop, group: "relay-\(UUID.v7().text)", instanceId: nil,
+      topics: [topic.rawValue],
       logger: Self.logger, startOffsets: { Dictionary(uniqueKeysWithValues: $0.map { ($0, 0) }) })
     var values: [Int] = []
     let end = ContinuousClock.now + .seconds(20)

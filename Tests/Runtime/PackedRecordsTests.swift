@@ -49,7 +49,7 @@ import Wire
       configuration: try PostgresConfiguration(
         url: try await PostgresServer.shared().createDatabase("packed"), schema: "packed",
         applicationName: "tests"),
-      logger: Logger(label: "test", level: .error))
+      loop: .start("postgres-test"), logger: Logger(label: "test", level: .error))
     let running = Task { try await database.run() }
     defer { running.cancel() }
     let before = Outbox.migrations.prefix { $0.name != "V0005_outbox_packed" }

@@ -57,7 +57,7 @@ struct CommandsBench: Sendable {
     let client = HTTPClient(
       configuration: HTTPClientConfiguration(maximumConnections: 128, timeout: .seconds(30)),
       logger: logger)
-    let watcher = try await SuccessWatcher(kafka: settings.kafka, logger: logger)
+    let watcher = try await SuccessWatcher(kafka: settings.kafka, loop: loop, logger: logger)
     let watching = Task { try await watcher.run() }
     defer { watching.cancel() }
     try await watcher.ready()

@@ -33,7 +33,8 @@ struct RawHops: Sendable {
 
   static func measure(_ settings: BenchSettings, on loop: EventLoop, logger: Logger) async throws -> RawHops {
     try await RawHops(
-      http: http(settings, logger), insert: insert(settings, logger), kafka: kafka(settings, logger),
+      http: http(settings, logger), insert: insert(settings, loop, logger),
+      kafka: kafka(settings, loop, logger),
       mqtt: mqtt(settings, loop, logger))
   }
 
@@ -57,11 +58,13 @@ struct RawHops: Sendable {
   }
 
   /// A row of a command's size, durable when it returns.
-  private static func insert(_ settings: BenchSettings, _ logger: Logger) async throws -> Duration {
+  private static func insert(_ settings: BenchSettings, _ loop: EventLoop, _ logger: Logger) async throws
+    -> Duration
+  {
     let client = PostgresClient(
       configuration: try PostgresConfiguration(
         url: settings.databaseURL, schema: nil, applicationName: "martlet-bench", maximumConnections: 1),
-      logger: logger)
+      loop: loop, logger: logger)
     let running = Task { try await client.run() }
     defer { running.cancel() }
     let text = String(repeating: "x", count: 500)
@@ -76,20 +79,22 @@ struct RawHops: Sendable {
     return time
   }
 
-  private static func kafka(_ settings: BenchSettings, _ logger: Logger) async throws -> Duration {
+  private static func kafka(_ settings: BenchSettings, _ loop: EventLoop, _ logger: Logger) async throws
+    -> Duration
+  {
     let configuration = KafkaConfiguration(bootstrapServers: settings.kafka, clientId: "martlet-bench-hops")
     let topic = "martlet.bench.hops"
-    let admin = try KafkaAdmin(configuration: configuration, logger: logger)
+    let admin = try KafkaAdmin(configuration: configuration, loop: loop, logger: logger)
     if try await admin.topics()[topic] == nil {
       try await admin.createTopics([KafkaNewTopic(name: topic, partitions: 1)])
     }
     let end = try await admin.endOffsets(topic: topic, timeout: .seconds(5))[0] ?? 0
     await admin.shutdown()
     let consumer = try KafkaConsumer(
-      configuration: configuration, group: "martlet-bench-hops", instanceId: nil, topics: [topic],
+      configuration: configuration, loop: loop, group: "martlet-bench-hops", instanceId: nil, topics: [topic],
       logger: logger,
       startOffsets: { Dictionary(uniqueKeysWithValues: $0.map { ($0, end) }) })
-    let producer = try KafkaProducer(configuration: configuration, logger: logger)
+    let producer = try KafkaProducer(configuration: configuration, loop: loop, logger: logger)
     let value = [UInt8](repeating: 0x78, count: 500)
     let time = try await median {
       async let sent = producer.send([KafkaProducerMessage(topic: topic, key: nil, value: value)])

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Kafka
+import Loop
 import Observability
 import Synchronization
 import Wire
@@ -14,14 +15,15 @@ final class SuccessWatcher: Sendable {
   private let consumer: KafkaConsumer
   private let entries = Mutex<[String: Entry]>([:])
 
-  init(kafka: String, logger: Logger) async throws {
+  init(kafka: String, loop: EventLoop, logger: Logger) async throws {
     let configuration = KafkaConfiguration(bootstrapServers: kafka, clientId: "martlet-bench")
     let topic = KafkaTopic.commandsEvents.rawValue
-    let admin = try KafkaAdmin(configuration: configuration, logger: logger)
+    let admin = try KafkaAdmin(configuration: configuration, loop: loop, logger: logger)
     let ends = try await admin.endOffsets(topic: topic, timeout: .seconds(5))
     await admin.shutdown()
     consumer = try KafkaConsumer(
-      configuration: configuration, group: "martlet-bench-\(Identifier.randomDeviceId())", instanceId: nil,
+      configuration: configuration, loop: loop, group: "martlet-bench-\(Identifier.randomDeviceId())",
+      instanceId: nil,
       topics: [topic], logger: logger,
       startOffsets: { partitions in
         Dictionary(uniqueKeysWithValues: partitions.map { ($0, ends[$0.partition] ?? 0) })

@@ -1,4 +1,5 @@
 import Kafka
+import Loop
 import Observability
 import Runtime
 import Wire
@@ -37,13 +38,13 @@ enum TopicsCommand {
           replication: reader.int(
             "replication", default: 1, in: 1...32, help: "How many brokers hold each partition."))
       },
-      body: { settings, _ in try await create(settings) })
+      body: { try await create($0, on: $1) })
   }
 
-  private static func create(_ settings: Settings) async throws {
+  private static func create(_ settings: Settings, on loop: EventLoop) async throws {
     let admin = try KafkaAdmin(
       configuration: KafkaConfiguration(bootstrapServers: settings.bootstrap, clientId: "martlet-topics"),
-      logger: Logger(label: "topics", level: .error))
+      loop: loop, logger: Logger(label: "topics", level: .error))
     let existing = try await admin.topics(timeout: .seconds(30))
     try await admin.createTopics(
       KafkaTopic.allCases.map { topic in

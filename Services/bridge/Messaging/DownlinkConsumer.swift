@@ -17,7 +17,6 @@ final class DownlinkConsumer: Service {
 
   private let loop: EventLoop
   private let consumer: KafkaConsumer
-  private let admin: KafkaAdmin
   private let session: DownlinkSession
   private let publisher: DownlinkPublisher
   private let producer: ConfirmedProducer
@@ -32,12 +31,11 @@ final class DownlinkConsumer: Service {
     metrics: BridgeMetrics, logger: Logger
   ) throws {
     self.loop = loop
-    let admin = try KafkaAdmin(configuration: kafka, logger: logger)
-    self.admin = admin
     consumer = try KafkaConsumer(
-      configuration: kafka, group: Self.group, instanceId: "\(Self.group)-\(replica)",
-      topics: [Wire.KafkaTopic.deviceDownlink.rawValue], logger: logger,
-      startOffsets: { try await admin.committed(group: Self.group, partitions: $0) })
+      configuration: kafka, loop: loop, group: Self.group, instanceId: "\(Self.group)-\(replica)",
+      topics: [Wire.KafkaTopic.deviceDownlink.rawValue],
+      headers: [EventHeader.type, EventHeader.traceparent],
+      logger: logger, startOffsets: nil)
     self.session = session
     self.producer = producer
     self.metrics = metrics
@@ -62,18 +60,15 @@ final class DownlinkConsumer: Service {
 
   private func consume() async throws {
     var confirming: Task<Void, any Error>?
-    var pace = Pace()
     do {
       while true {
         let messages = try await consumer.nextBatch(maximumCount: 500, wait: .seconds(1))
         guard !messages.isEmpty else { continue }
-        pace.began(messages.count, at: .now)
         let batch = DownlinkBatch(messages)
         let work = loop.task { await self.publish(batch) }
         guard let reports = await work.value else { break }
         try await confirming?.value
         confirming = loop.task(throwing: { try await self.confirm(reports, batch) })
-        try await pace.wait(on: loop)
       }
     } catch {
       await finish(confirming)
@@ -108,7 +103,6 @@ final class DownlinkConsumer: Service {
     _ = await Bounded.run(loop, .seconds(1)) { [consumer] in try? await consumer.commitAndWait(next) }
     await session.end()
     await consumer.close(timeout: .seconds(1))
-    _ = await Bounded.run(loop, .milliseconds(500)) { [admin] in await admin.shutdown() }
   }
 }
 

@@ -9,7 +9,8 @@ import Wire
 struct UplinkInbox: Sendable {
   let service: ConfigService
 
-  /// How it is consumed. A busy topic gathers, so that what is passed over costs few fetches and transactions.
+  /// How it is consumed. A busy topic gathers, so that what is passed over costs few fetches and transactions: by
+  /// itself, at 600 records a second, each fetch costs 0.1 ms here and more at the broker.
   static var configuration: BatchConsumer.Configuration {
     var configuration = BatchConsumer.Configuration(name: "uplink", topic: .deviceUplink)
     configuration.maximumBatch = 2000

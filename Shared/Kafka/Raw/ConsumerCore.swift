@@ -1,184 +1,213 @@
+import CRdKafka
+import Loop
 import Observability
 import Threads
 
-/// What a consumer's callers and its thread share: callers leave what they want, and wake the thread.
-final class ConsumerCore: Sendable {
+/// A consumer on its loop: the calls that wait for messages, and the handle. `ConsumerCore+Group` has its life in the
+/// group.
+actor ConsumerCore {
   typealias StartOffsets = @Sendable ([KafkaPartition]) async throws -> [KafkaPartition: Int64]
 
-  /// A call of `nextBatch` that waits for messages.
-  struct Ask {
-    let id: Int
-    let maximum: Int
-    let deadline: ContinuousClock.Instant
-    let continuation: CheckedContinuation<[KafkaMessage], any Error>
-  }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-  /// What the thread does between polls.
-  enum Command {
-    case seek([KafkaPartition: Int64], CheckedContinuation<Void, any Error>)
-    case commit([KafkaPartition: Int64], CheckedContinuation<Void, any Error>)
-
-    var continuation: CheckedContinuation<Void, any Error> {
-      switch self {
-      case .seek(_, let continuation), .commit(_, let continuation): continuation
-      }
-    }
-  }
-
-  /// Where the thread is, to wake it from there.
-  enum Place { case working, sleeping, polling }
-
-  struct State {
-    var lastAsk = 0
-    var asks: [Ask] = []
-    var commands: [Command] = []
-    /// Next offsets for lag monitors that were not sent yet.
-    var commits: [KafkaPartition: Int64] = [:]
-    var assignment: Set<KafkaPartition> = []
-    /// What `startOffsets` answered, with the number of the question.
-    var answer: (question: Int, Result<[KafkaPartition: Int64], any Error>)?
-    var place = Place.working
-    /// `nil` from the moment that the thread closes it, and while it is being made anew.
-    var handle: ConsumerHandle?
-    var end: ContinuousClock.Instant?
-    var isCrash = false
-  }
-
-  /// Open when the handle is freed.
-  let ended = Gate()
-  let state: Locked<State>
-  let startOffsets: StartOffsets
+  nonisolated let loop: EventLoop
   let logger: Logger
-  let signal = Signal()
-  private let makeHandle: @Sendable () throws -> ConsumerHandle
+  let startOffsets: StartOffsets?
+  private let topics: [String]
+  private let reader: MessageReader
+  private let makeRaw: @Sendable () throws(KafkaError) -> RawHandle
+  /// `nil` before the loop has begun with it, while it is made anew, and after the end.
+  var handle: ConsumerHandle?
+  /// What callers see from any thread.
+  nonisolated let assignment = Locked<Set<KafkaPartition>>([])
+
+  /// Calls that wait for messages: of one topic, or of any.
+  private var asks: [Int: (topic: String?, alarm: Wakeup)] = [:]
+  private var lastAsk = 0
+  private var gatherings: [String?: Gathering] = [:]
+  private let gatheringBound: Duration
+  /// Why no call can succeed any more.
+  private var end: KafkaError?
+
+  /// Partitions that were given and wait for their start offsets.
+  var starting: Starting?
+  var questions = 0
+  var lastFence: ContinuousClock.Instant?
+  /// Next offsets for lag monitors that were not sent yet.
+  var commits: [KafkaPartition: Int64] = [:]
+  var lastCommit = ContinuousClock.now
+  var commitTimer: LoopTimer?
+  var awaited: [Int: UnsafeContinuation<KafkaError?, Never>] = [:]
+  var lastAwaited = 0
+  private var isRejoining = false
+  private var isClosing = false
+  private var left: Gate?
+  private let ended: Gate
 
   init(
-    _ startOffsets: @escaping StartOffsets, _ logger: Logger,
-    makeHandle: @escaping @Sendable () throws -> ConsumerHandle
-  ) throws {
-    state = Locked(State(handle: try makeHandle()))
-    self.startOffsets = startOffsets
-    self.logger = logger
-    self.makeHandle = makeHandle
+    _ loop: EventLoop, topics: [String], headers: [String]?, gathering: Duration, _ logger: Logger,
+    _ startOffsets: StartOffsets?, makeRaw: @escaping @Sendable () throws(KafkaError) -> RawHandle
+  ) {
+    (self.loop, self.logger, self.startOffsets, self.makeRaw) = (loop, logger, startOffsets, makeRaw)
+    self.topics = topics
+    reader = MessageReader(headers: headers)
+    gatheringBound = gathering
+    ended = Gate(loop)
   }
 
-  /// Starts the thread, which keeps the core alive until `close`.
-  func start() throws {
-    try startThread("kafka-consumer") {
-      var lastFence: ContinuousClock.Instant?
-      while let thread = ConsumerThread(self, lastFence: lastFence), thread.run() == .fenced {
-        lastFence = .now
-        self.begin()
+  /// Begins to live on the loop, until `close`.
+  func open(_ raw: RawHandle) {
+    do {
+      let handle = try ConsumerHandle(raw, topics: topics, loop)
+      handle.main.watch { self.assumeIsolated { $0.serve() } }
+      for topic in handle.topics {
+        topic.queue.watch { [name = topic.name] in self.assumeIsolated { $0.arrived(name) } }
       }
-      self.ended.open()
+      self.handle = handle
+    } catch {
+      end = error
     }
   }
 
-  /// Puts a new handle in the place of a fenced one; if it is closed meanwhile there is no thread to say so.
-  private func begin() {
-    while state.withLock({ $0.end == nil }) {
+  // MARK: Messages
+
+  func nextBatch(_ topic: String?, _ maximum: Int, _ wait: Duration) async throws -> [KafkaMessage] {
+    let deadline = ContinuousClock.now + wait
+    while true {
+      try Task.checkCancellation()
+      if isThere(topic) {
+        await loop.endOfTurn(notBefore: gatherings[topic]?.next)
+        gatherings[topic, default: Gathering(loop, atMost: gatheringBound)].began()
+      }
+      if let end { throw end }
+      // Also when nothing is there: by this the library knows that it is used (`max.poll.interval.ms`).
+      let messages = take(topic, maximum)
+      if !messages.isEmpty || .now >= deadline { return messages }
+      await arrival(topic, until: deadline)
+    }
+  }
+
+  private func isThere(_ topic: String?) -> Bool {
+    handle?.topics.contains { (topic == nil || $0.name == topic) && !$0.queue.isEmpty } ?? false
+  }
+
+  private func take(_ topic: String?, _ maximum: Int) -> [KafkaMessage] {
+    var messages: [KafkaMessage] = []
+    guard let handle else { return messages }
+    for own in handle.topics where topic == nil || own.name == topic {
+      handle.take(own, maximum - messages.count, reader, into: &messages) { error in
+        logger.warning("the consumer goes on after an error", ["error": error.message, "topic": own.name])
+      }
+    }
+    loop.arrived(messages.count)
+    return messages
+  }
+
+  /// Waits until something may have come, a second at most.
+  private func arrival(_ topic: String?, until deadline: ContinuousClock.Instant) async {
+    lastAsk += 1
+    let number = lastAsk
+    let alarm = Wakeup(loop)
+    asks[number] = (topic, alarm)
+    await alarm.wait(until: min(deadline, .now + .seconds(1)))
+    asks[number] = nil
+  }
+
+  private func arrived(_ topic: String) {
+    for ask in asks.values where ask.topic == nil || ask.topic == topic { ask.alarm.signal() }
+  }
+
+  /// Goes on at other offsets.
+  func seek(_ to: [KafkaPartition: Int64]) async throws {
+    if let end { throw end }
+    let own = mine(to)
+    guard !own.isEmpty, let raw = handle?.raw else { return }
+    if let error = await loop.blocking({ raw.seek(own) }) { throw error }
+  }
+
+  // MARK: The group's events
+
+  private func serve() {
+    handle?.main.serve(budget: Self.budget) { event in
+      switch rd_kafka_event_type(event) {
+      case RD_KAFKA_EVENT_REBALANCE: rebalanced(event)
+      case RD_KAFKA_EVENT_OFFSET_COMMIT: committed(event)
+      case RD_KAFKA_EVENT_LOG: logger.library(event)
+      case RD_KAFKA_EVENT_ERROR where rd_kafka_event_error_is_fatal(event) != 0:
+        broke(KafkaError(event: event))
+      case RD_KAFKA_EVENT_ERROR: logger.waitedOut(event)
+      default: break
+      }
+      return 1
+    }
+    if handle?.hasLeft == true { left?.open() }
+  }
+
+  private static let budget = 100
+  /// Two members that share a slot by mistake would take it from each other for ever.
+  private static let fencesApart: Duration = .seconds(60)
+
+  private func broke(_ error: KafkaError) {
+    guard end == nil, !isRejoining else { return }
+    guard error.isFence, lastFence.map({ .now - $0 > Self.fencesApart }) ?? true else { return fail(error) }
+    logger.warning("fenced: joining again", ["error": error.message])
+    lastFence = .now
+    isRejoining = true
+    loop.task { await self.rejoin() }
+  }
+
+  private func fail(_ error: KafkaError) {
+    end = error
+    for ask in asks.values { ask.alarm.signal() }
+  }
+
+  /// Puts a new handle in the place of a fenced one.
+  private func rejoin() async {
+    await letGo(within: .seconds(2))
+    while !isClosing {
       do {
-        let handle = try makeHandle()
-        return state.withLock { $0.handle = handle }
+        var raw: RawHandle? = try await loop.blocking { [makeRaw] in try makeRaw() }
+        if isClosing { return await RawHandle.retire(&raw, on: loop) }
+        if let raw { open(raw) }
+        isRejoining = false
+        return
       } catch {
         logger.error("no consumer could be made", ["error": "\(error)"])
-        Signal().wait(.seconds(1))
+        await Wakeup(loop).wait(atMost: .seconds(1))
       }
     }
-    abandon()
   }
 
-  /// Whoever still waits hears that it is closed.
-  func abandon() {
-    let (asks, commands) = state.withLock { state in
-      defer { (state.asks, state.commands) = ([], []) }
-      return (state.asks, state.commands)
+  // MARK: Leaving
+
+  /// Leaves and frees the handle; returns a second after `limit` at the latest.
+  func close(within limit: Duration, isCrash: Bool = false) async {
+    if !isClosing {
+      isClosing = true
+      fail(.closed)
+      loop.task { await self.end(within: isCrash ? nil : limit) }
     }
-    for ask in asks { ask.continuation.resume(throwing: KafkaError.closed) }
-    for command in commands { command.continuation.resume(throwing: KafkaError.closed) }
+    await ended.wait(atMost: limit + .seconds(1))
   }
 
-  var assignment: Set<KafkaPartition> { state.withLock { $0.assignment } }
-
-  func nextBatch(_ maximum: Int, _ wait: Duration) async throws -> [KafkaMessage] {
-    let id = state.withLock { state in
-      state.lastAsk += 1
-      return state.lastAsk
-    }
-    let deadline = ContinuousClock.now + wait
-    return try await withTaskCancellationHandler {
-      try await withCheckedThrowingContinuation { continuation in
-        let refusal: (any Error)? = state.withLock { state in
-          // Cancelled before this registration: the handler found nothing to cancel.
-          if Task.isCancelled { return CancellationError() }
-          if state.end != nil { return KafkaError.closed }
-          state.asks.append(Ask(id: id, maximum: maximum, deadline: deadline, continuation: continuation))
-          wake(&state)
-          return nil
-        }
-        if let refusal { continuation.resume(throwing: refusal) }
-      }
-    } onCancel: {
-      take(id)?.continuation.resume(throwing: CancellationError())
-    }
+  private func end(within limit: Duration?) async {
+    await letGo(within: limit)
+    ended.open()
   }
 
-  /// Takes an ask away, for whoever resumes it; `nil` if another did.
-  func take(_ id: Int) -> Ask? {
-    state.withLock { state in
-      guard let index = state.asks.firstIndex(where: { $0.id == id }) else { return nil }
-      return state.asks.remove(at: index)
+  /// - Parameter limit: how long leaving may take; `nil` is a crash.
+  private func letGo(within limit: Duration?) async {
+    if let handle, let limit {
+      // Partitions that were given and not taken yet: librdkafka would wait for them for ever.
+      let isStarting = starting != nil
+      forget()
+      if isStarting { handle.unassign() }
+      let gate = Gate(loop)
+      left = gate
+      if handle.leave() { await gate.wait(atMost: limit) }
     }
-  }
-
-  /// Has the thread do something, and waits for it.
-  func run(_ command: (CheckedContinuation<Void, any Error>) -> Command) async throws {
-    try await withCheckedThrowingContinuation { continuation in
-      let command = command(continuation)
-      let isTaken = state.withLock { state in
-        guard state.end == nil else { return false }
-        state.commands.append(command)
-        wake(&state)
-        return true
-      }
-      if !isTaken { continuation.resume(throwing: KafkaError.closed) }
-    }
-  }
-
-  func commit(_ next: [KafkaPartition: Int64]) {
-    state.withLock { state in
-      guard state.end == nil else { return }
-      let isFirst = state.commits.isEmpty
-      state.commits.merge(next) { $1 }
-      if isFirst { wake(&state) }
-    }
-  }
-
-  func answer(_ question: Int, _ result: Result<[KafkaPartition: Int64], any Error>) {
-    state.withLock { state in
-      // A question that was given up must not hide the answer to the one after it.
-      if let answer = state.answer, answer.question > question { return }
-      state.answer = (question, result)
-      wake(&state)
-    }
-  }
-
-  func close(within limit: Duration, isCrash: Bool = false) {
-    state.withLock { state in
-      guard state.end == nil else { return }
-      state.end = .now + limit
-      state.isCrash = isCrash
-      wake(&state)
-    }
-  }
-
-  /// Makes the thread look again. Under the lock, so that the handle is not closed meanwhile.
-  private func wake(_ state: inout State) {
-    switch state.place {
-    case .working: return
-    case .sleeping: signal.raise()
-    case .polling: state.handle?.wake()
-    }
-    state.place = .working
+    forgetOffsets()
+    var raw = handle.take()?.close()
+    await RawHandle.retire(&raw, on: loop)
   }
 }

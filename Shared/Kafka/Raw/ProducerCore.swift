@@ -1,182 +1,199 @@
 import CRdKafka
+import Loop
 import Observability
-import Threads
 
-/// A producer's handle, its queue of what librdkafka had no room for, and the one thread that serves delivery
-/// reports and makes the handle anew after a fatal error.
-final class ProducerCore: Sendable {
-  /// A batch whose messages from `next` on are not with librdkafka yet.
-  private struct Waiting {
-    let batch: DeliveryBatch
-    var next: Int
-  }
+/// A producer on its loop: what waits in lanes, the handle, and the making of a new one after a fatal error.
+///
+/// What is sent in one turn is handed to librdkafka together at its end; in a crowd, what is sent in a window.
+actor ProducerCore {
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-  private struct State {
-    /// `nil` while it is being made anew, and after the end.
-    var handle: ProducerHandle?
-    /// Batches in order; while there is one, new ones queue up behind it.
-    var backlog: [Waiting] = []
-    /// Keeps the batches alive that librdkafka points to.
-    var outstanding: [ObjectIdentifier: (DeliveryBatch, CheckedContinuation<Void, Never>)] = [:]
-    /// Set once by `stop`: until when messages may still be confirmed.
-    var end: ContinuousClock.Instant?
-  }
-
-  /// Open when the handle is freed.
-  let ended = Gate()
-  private let state: Locked<State>
+  private nonisolated let loop: EventLoop
   private let configuration: KafkaConfiguration
   private let logger: Logger
+  /// `nil` while it is being made anew, and after the end.
+  private var handle: ProducerHandle?
+  private var lanes = ProducerLanes()
+  /// Keeps the batches alive that librdkafka points to.
+  private var outstanding: [ObjectIdentifier: DeliveryBatch] = [:]
+  private var gathering: Gathering
+  private var flush: LoopSource?
+  private var timer: LoopTimer?
+  /// Something may be handed over.
+  private var isDue = false
+  private var isEnding = false
+  private var isBroken = false
+  /// Open when nothing is outstanding: of the shutdown, or of a handle that is given up.
+  private var settled: Gate?
+  private let budget: Int
 
-  init(_ configuration: KafkaConfiguration, _ logger: Logger) throws {
-    self.configuration = configuration
-    self.logger = logger
-    state = Locked(State(handle: try ProducerHandle(configuration, logger)))
+  /// - Parameter budget: how many reports are served in a turn.
+  init(
+    _ configuration: KafkaConfiguration, _ loop: EventLoop, _ logger: Logger, gathering: Duration, budget: Int
+  ) {
+    (self.configuration, self.loop, self.logger, self.budget) = (configuration, loop, logger, budget)
+    self.gathering = Gathering(loop, atMost: gathering)
   }
 
-  /// Starts the thread, which keeps the core alive until `stop`.
-  func start() throws {
-    try startThread("kafka-producer") { self.run() }
+  /// Begins to live on the loop, until `shutdown`.
+  func open(_ raw: RawHandle) {
+    flush = loop.flush { self.assumeIsolated { $0.turnEnds() } }
+    take(raw)
   }
 
-  func send(_ messages: [KafkaProducerMessage]) async throws -> [KafkaDelivery] {
-    let batch = DeliveryBatch(messages) { batch in
-      self.state.withLock { $0.outstanding.removeValue(forKey: ObjectIdentifier(batch)) }?.1.resume()
-    }
-    let isRefused = Locked(false)
-    await withCheckedContinuation { continuation in
-      let isTaken = state.withLock { state in
-        guard state.end == nil else { return false }
-        state.outstanding[ObjectIdentifier(batch)] = (batch, continuation)
-        state.backlog.append(Waiting(batch: batch, next: 0))
-        return true
-      }
-      guard isTaken else {
-        isRefused.withLock { $0 = true }
-        return continuation.resume()
-      }
-      push()
-    }
-    if isRefused.withLock({ $0 }) { throw KafkaError.closed }
-    return batch.results()
+  private func take(_ raw: RawHandle) {
+    let handle = ProducerHandle(raw, loop)
+    handle.events.watch { self.assumeIsolated { $0.serve() } }
+    self.handle = handle
+    isBroken = false
+    isDue = true
   }
 
-  /// Takes no more; the thread ends by then at the latest.
-  func stop(within limit: Duration) {
-    state.withLock { state in
-      if state.end == nil { state.end = .now + limit }
-      // Within the lock: outside of it this could be the last reference.
-      state.handle?.wake()
+  func send(_ messages: [KafkaProducerMessage]) async throws(KafkaError) -> [KafkaDelivery] {
+    guard !isEnding else { throw .closed }
+    return await withUnsafeContinuation { waiter in
+      let batch = DeliveryBatch(messages, waiter)
+      outstanding[ObjectIdentifier(batch)] = batch
+      lanes.add(batch)
+      isDue = true
     }
+  }
+
+  /// For calls that any handle can make.
+  func current() throws(KafkaError) -> RawHandle {
+    if let raw = handle?.raw { return raw }
+    throw isEnding ? .closed : KafkaError(RD_KAFKA_RESP_ERR__STATE, detail: "the producer is being made anew")
   }
 
   /// For tests: raises a fatal error as the broker's would.
-  func raiseFatal() { state.withLock { $0.handle?.raiseFatal() } }
+  func raiseFatal() { handle?.raiseFatal() }
 
-  /// Hands batches to librdkafka, in order, until it has no more room; then the thread goes on when there is.
-  ///
-  /// Only when all is confirmed that it had: what comes while five messages of its partition are on their way makes
-  /// the library's thread spin until they are (2.0.2: 15,000 polls a second, a tenth of a core), and so it makes one
-  /// batch of it.
+  // MARK: To librdkafka
+
+  private func turnEnds() {
+    guard isDue else { return }
+    let next = gathering.next
+    if next <= loop.now { return push() }
+    if timer == nil { timer = loop.schedule(at: next) { self.assumeIsolated { $0.timer = nil } } }
+  }
+
   private func push() {
-    let pushed = state.withLock { state in
-      var count = 0
-      guard let handle = state.handle, let first = state.backlog.first, first.next > 0 || handle.queued == 0
-      else { return [DeliveryBatch]() }
-      while count < state.backlog.count, Self.push(&state.backlog[count], to: handle) { count += 1 }
-      defer { state.backlog.removeFirst(count) }
-      return state.backlog.prefix(count).map(\.batch)
-    }
-    // Outside the lock: the last hold's release takes it.
-    for batch in pushed { batch.release() }
-  }
-
-  /// Whether all of it is with librdkafka or was refused.
-  private static func push(_ waiting: inout Waiting, to handle: ProducerHandle) -> Bool {
-    let batch = waiting.batch
-    while waiting.next < batch.messages.count {
-      let index = waiting.next
-      switch handle.produce(batch.messages[index], opaque: batch.opaque(index)) {
-      case RD_KAFKA_RESP_ERR_NO_ERROR: break
+    isDue = false
+    guard let handle, !isBroken, !lanes.isEmpty else { return }
+    gathering.began()
+    lanes.push { slot, topic in
+      let batch = slot.pointee.batch.takeUnretainedValue()
+      let message = batch.messages[slot - batch.slots]
+      switch handle.produce(message, topic: topic, opaque: UnsafeMutableRawPointer(slot)) {
+      case RD_KAFKA_RESP_ERR_NO_ERROR: return .onItsWay(bytes: message.value?.count ?? 0)
       // A fatal one is taken back up when the handle has been made anew.
-      case RD_KAFKA_RESP_ERR__QUEUE_FULL, RD_KAFKA_RESP_ERR__FATAL: return false
-      case let error: batch.refuse(index, error)
+      case RD_KAFKA_RESP_ERR__QUEUE_FULL, RD_KAFKA_RESP_ERR__FATAL: return .full
+      case let error:
+        if batch.report(slot, error) { finish(batch) }
+        return .refused
       }
-      waiting.next += 1
     }
-    return true
-  }
-}
-
-// The thread.
-extension ProducerCore {
-  private func run() {
-    while step() {}
-    ended.open()
   }
 
-  /// One round; it alone holds the handle besides the state, so that a handle is freed here, on the thread, where
-  /// waiting for librdkafka's threads is no harm.
-  private func step() -> Bool {
-    let (handle, end) = state.withLock { ($0.handle, $0.end) }
-    if let end {
-      finish(handle, end)
-      return false
+  // MARK: From librdkafka
+
+  private func serve() {
+    handle?.events.serve(budget: budget) { event in
+      switch rd_kafka_event_type(event) {
+      case RD_KAFKA_EVENT_DR: return reports(event)
+      case RD_KAFKA_EVENT_LOG: logger.library(event)
+      case RD_KAFKA_EVENT_ERROR where rd_kafka_event_error_is_fatal(event) != 0:
+        broke(KafkaError(event: event))
+      case RD_KAFKA_EVENT_ERROR: logger.waitedOut(event)
+      default: break
+      }
+      return 1
     }
-    guard let handle else {
-      replace()
-      return true
-    }
-    handle.poll(.seconds(1))
-    guard handle.isFatal else {
-      push()
-      return true
-    }
-    logger.warning("the idempotent producer gave up and is made anew", ["error": handle.fatal?.message ?? ""])
-    state.withLock { $0.handle = nil }
-    giveBack(handle)
-    return true
+    // There may be room now.
+    if !lanes.isEmpty { isDue = true }
+    if lanes.flying == 0, isBroken { settled?.open() }
   }
 
-  private func finish(_ handle: ProducerHandle?, _ end: ContinuousClock.Instant) {
-    while let handle, !handle.isFatal, handle.queued > 0 || state.withLock({ !$0.backlog.isEmpty }),
-      .now < end
-    {
-      handle.poll(min(end - .now, .milliseconds(100)))
-      push()
+  /// - Returns: how many.
+  private func reports(_ event: OpaquePointer) -> Int {
+    var count = 0
+    while let message = rd_kafka_event_message_next(event)?.pointee {
+      count += 1
+      guard let slot = message._private?.assumingMemoryBound(to: DeliveryBatch.Slot.self) else { continue }
+      lanes.landed(slot.pointee.lane)
+      let batch = slot.pointee.batch.takeUnretainedValue()
+      if batch.report(slot, message.err, partition: message.partition, offset: message.offset) {
+        finish(batch)
+      }
     }
-    state.withLock { $0.handle = nil }
-    if let handle { giveBack(handle) }
+    return count
+  }
+
+  private func finish(_ batch: DeliveryBatch) {
+    outstanding[ObjectIdentifier(batch)] = nil
+    batch.finish()
+    if outstanding.isEmpty { settled?.open() }
+  }
+
+  // MARK: Ends
+
+  private func broke(_ error: KafkaError) {
+    guard !isBroken, !isEnding else { return }
+    isBroken = true
+    logger.warning("the idempotent producer gave up and is made anew", ["error": error.message])
+    loop.task { await self.renew() }
+  }
+
+  private func renew() async {
+    await giveBack()
+    while !isEnding {
+      do {
+        var raw: RawHandle? = try await loop.blocking { [configuration] in
+          try ProducerHandle.raw(configuration)
+        }
+        if isEnding { return await RawHandle.retire(&raw, on: loop) }
+        return raw.take().map(take) ?? ()
+      } catch {
+        logger.error("no producer could be made", ["error": "\(error)"])
+        await Wakeup(loop).wait(atMost: .seconds(1))
+      }
+    }
+  }
+
+  /// Takes no more, waits until all is confirmed or the time is up, and frees the handle.
+  func shutdown(within limit: Duration) async {
+    guard !isEnding else { return }
+    isEnding = true
+    if !outstanding.isEmpty, limit > .zero {
+      let gate = Gate(loop)
+      settled = gate
+      await gate.wait(atMost: limit)
+    }
+    isBroken = true
+    await giveBack()
     abandon()
+    flush.take().map(loop.cancel)
+  }
+
+  /// Frees the handle; what was not confirmed has its report, that it was not, before that.
+  private func giveBack() async {
+    if lanes.flying > 0 {
+      let gate = Gate(loop)
+      settled = gate
+      handle?.purge()
+      await gate.wait(atMost: .seconds(5))
+    }
+    settled = nil
+    if lanes.flying > 0 { abandon() }
+    var raw = handle.take()?.close()
+    await RawHandle.retire(&raw, on: loop)
   }
 
   /// Messages that librdkafka never took, and any whose report did not come: failed.
   private func abandon() {
-    let left = state.withLock { state in
-      defer {
-        state.backlog = []
-        state.outstanding = [:]
-      }
-      return Array(state.outstanding.values)
-    }
-    for (_, continuation) in left { continuation.resume() }
-  }
-
-  /// Purges, and serves the reports of what was purged.
-  private func giveBack(_ handle: ProducerHandle) {
-    handle.purge()
-    let bound = ContinuousClock.now + .seconds(5)
-    while handle.queued > 0, .now < bound { handle.poll(.milliseconds(20)) }
-  }
-
-  private func replace() {
-    do {
-      let new = try ProducerHandle(configuration, logger)
-      state.withLock { $0.handle = new }
-      push()
-    } catch {
-      logger.error("no producer could be made", ["error": "\(error)"])
-      Signal().wait(.seconds(1))
-    }
+    lanes.removeAll()
+    let left = outstanding.values
+    outstanding = [:]
+    for batch in left { batch.finish() }
   }
 }

@@ -1,20 +1,19 @@
 import CRdKafka
+import Loop
 import Observability
 
-/// A producer's librdkafka handle with what producing one message needs.
-///
-/// `@unchecked Sendable`: `produce` is called under the producer's lock only, `poll` and `purge` by its one thread;
-/// librdkafka itself allows both at the same time, and `queued` from anywhere.
-final class ProducerHandle: @unchecked Sendable {
-  private let raw: RawHandle
-  private let main: OpaquePointer?
-  private var topics: [String: OpaquePointer] = [:]
-  private var last: (name: String, topic: OpaquePointer)?
+/// A producer's librdkafka handle with what producing one message needs. Confined to the loop.
+final class ProducerHandle {
+  let events: EventQueue
+  private(set) var raw: RawHandle?
+  private let pointer: OpaquePointer
+  /// By their numbers: looking one up by name for each message costs a lock and a scan.
+  private var topics: [OpaquePointer?] = []
   private let units = UnsafeMutablePointer<rd_kafka_vu_t>.allocate(capacity: 6)
   /// Where a key or value of no bytes points: a null pointer would make it a null.
   private let empty = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
 
-  init(_ configuration: KafkaConfiguration, _ logger: Logger) throws {
+  static func raw(_ configuration: KafkaConfiguration) throws(KafkaError) -> RawHandle {
     let settings = configuration.settings([
       "enable.idempotence": "true", "acks": "all",
       // Less than 300000 lets the idempotent producer give up on a gap and fail for good.
@@ -24,49 +23,45 @@ final class ProducerHandle: @unchecked Sendable {
       "partitioner": "murmur2_random",
       "topic.metadata.propagation.max.ms": "10000",
     ])
-    raw = try RawHandle(RD_KAFKA_PRODUCER, settings: settings, context: HandleContext(logger: logger)) {
-      conf in
-      rd_kafka_conf_set_dr_msg_cb(conf) { _, message, _ in
-        if let message { DeliveryBatch.report(message.pointee) }
-      }
-    }
-    main = rd_kafka_queue_get_main(raw.pointer)
+    return try RawHandle(
+      RD_KAFKA_PRODUCER, settings: settings, events: RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR)
+  }
+
+  init(_ raw: RawHandle, _ loop: EventLoop) {
+    (self.raw, pointer) = (raw, raw.pointer)
+    events = EventQueue(rd_kafka_queue_get_main(raw.pointer), loop)
     units.initialize(repeating: rd_kafka_vu_t(), count: 6)
   }
 
+  /// Of no more use: what is left is to be retired.
+  func close() -> RawHandle? {
+    events.close()
+    for case let topic? in topics { rd_kafka_topic_destroy(topic) }
+    topics = []
+    return raw.take()
+  }
+
   deinit {
-    for topic in topics.values { rd_kafka_topic_destroy(topic) }
-    if let main { rd_kafka_queue_destroy(main) }
     units.deallocate()
     empty.deallocate()
   }
 
-  /// The idempotent producer has given up: nothing more is taken or sent.
-  var isFatal: Bool { raw.context.isFatal }
-
-  /// Messages and reports that librdkafka holds.
-  var queued: Int32 { rd_kafka_outq_len(raw.pointer) }
-
-  /// Serves delivery reports, waiting up to `limit` for the first.
-  func poll(_ limit: Duration) { rd_kafka_poll(raw.pointer, limit.milliseconds(atMost: 1000)) }
-
-  /// Ends a wait in `poll`.
-  func wake() { if let main { rd_kafka_queue_yield(main) } }
-
-  /// Gives all that was not confirmed back, as failed.
-  func purge() { rd_kafka_purge(raw.pointer, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT)) }
-
-  /// The fatal error, for the log.
-  var fatal: KafkaError? { raw.fatal }
+  /// Gives all that was not confirmed back, as failed; the reports come as events.
+  func purge() {
+    let what = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING
+    rd_kafka_purge(pointer, Int32(what))
+  }
 
   /// For tests: raises a fatal error as the broker's would.
   func raiseFatal() {
-    rd_kafka_test_fatal_error(raw.pointer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "raised by a test")
+    rd_kafka_test_fatal_error(pointer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "raised by a test")
   }
 
   /// Hands one message to librdkafka, which copies its bytes.
-  func produce(_ message: KafkaProducerMessage, opaque: UnsafeMutableRawPointer) -> rd_kafka_resp_err_t {
-    guard let topic = topic(message.topic) else { return RD_KAFKA_RESP_ERR__INVALID_ARG }
+  func produce(
+    _ message: KafkaProducerMessage, topic number: Int, opaque: UnsafeMutableRawPointer
+  ) -> rd_kafka_resp_err_t {
+    guard let topic = topic(number, message.topic) else { return RD_KAFKA_RESP_ERR__INVALID_ARG }
     let headers = Self.headers(message.headers)
     let code = withBytes(message.key) { key in
       withBytes(message.value) { value in
@@ -76,7 +71,7 @@ final class ProducerHandle: @unchecked Sendable {
         set(3, RD_KAFKA_VTYPE_MSGFLAGS) { $0.i = Int32(RD_KAFKA_MSG_F_COPY) }
         set(4, RD_KAFKA_VTYPE_OPAQUE) { $0.ptr = opaque }
         if let headers { set(5, RD_KAFKA_VTYPE_HEADERS) { $0.headers = headers } }
-        guard let error = rd_kafka_produceva(raw.pointer, units, headers == nil ? 5 : 6) else {
+        guard let error = rd_kafka_produceva(pointer, units, headers == nil ? 5 : 6) else {
           return RD_KAFKA_RESP_ERR_NO_ERROR
         }
         defer { rd_kafka_error_destroy(error) }
@@ -96,13 +91,10 @@ final class ProducerHandle: @unchecked Sendable {
     fill(&units[index].u)
   }
 
-  /// Handles of topics are kept: looking one up by name for each message costs a lock and a scan.
-  private func topic(_ name: String) -> OpaquePointer? {
-    if let last, last.name == name { return last.topic }
-    guard let topic = topics[name] ?? rd_kafka_topic_new(raw.pointer, name, nil) else { return nil }
-    topics[name] = topic
-    last = (name, topic)
-    return topic
+  private func topic(_ number: Int, _ name: String) -> OpaquePointer? {
+    while topics.count <= number { topics.append(nil) }
+    if topics[number] == nil { topics[number] = rd_kafka_topic_new(pointer, name, nil) }
+    return topics[number]
   }
 
   private func withBytes<R>(

@@ -1,22 +1,46 @@
 import CRdKafka
-import Observability
+import Loop
 
 /// The one owner of an `rd_kafka_t`: made in `init`, destroyed in `deinit`.
 ///
-/// `@unchecked Sendable`: librdkafka's handles may be used from any thread, and every stored property is a constant.
-/// Whoever drops the last reference waits for the library's threads, so drop it on a thread of one's own.
+/// `@unchecked Sendable`: librdkafka's handles may be used from any thread, and the stored property is a constant.
+/// Whoever drops the last reference waits for the library's threads: `retire` does so on the helper thread.
 final class RawHandle: @unchecked Sendable {
   let pointer: OpaquePointer
-  /// What callbacks find by the handle; lives as long as the handle does.
-  let context: HandleContext
 
   /// - Parameters:
   ///   - settings: librdkafka's names and values; the configuration's `extra` has been merged in.
-  ///   - prepare: registers callbacks on the configuration object.
-  init(
-    _ kind: rd_kafka_type_t, settings: [String: String], context: HandleContext,
-    prepare: (OpaquePointer) -> Void = { _ in }
-  ) throws {
+  ///   - events: what is to come as events on its queue.
+  init(_ kind: rd_kafka_type_t, settings: [String: String], events: Int32 = 0) throws(KafkaError) {
+    let conf = try Self.conf(settings)
+    rd_kafka_conf_set_events(conf, events)
+    var reason = [CChar](repeating: 0, count: 512)
+    guard let pointer = rd_kafka_new(kind, conf, &reason, reason.count) else {
+      rd_kafka_conf_destroy(conf)
+      throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, detail: String(library: reason))
+    }
+    self.pointer = pointer
+    // Log lines are events, too: nothing of ours runs on the library's threads.
+    rd_kafka_set_log_queue(pointer, nil)
+  }
+
+  deinit {
+    // Consumers were closed, or given up, before: never block here on a broker.
+    rd_kafka_destroy_flags(pointer, Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE))
+  }
+
+  /// Takes the last reference and drops it on the loop's helper thread. Its queues and topics are to be gone by then.
+  static func retire(_ handle: inout RawHandle?, on loop: EventLoop) async {
+    guard let last = handle.take().map({ Unmanaged.passRetained($0) }) else { return }
+    await loop.blocking { last.release() }
+  }
+
+  /// Fails for a setting that the library refuses.
+  static func check(_ settings: [String: String]) throws(KafkaError) {
+    rd_kafka_conf_destroy(try conf(settings))
+  }
+
+  private static func conf(_ settings: [String: String]) throws(KafkaError) -> OpaquePointer {
     guard let conf = rd_kafka_conf_new() else { throw KafkaError(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE) }
     var reason = [CChar](repeating: 0, count: 512)
     for (name, value) in settings
@@ -25,39 +49,14 @@ final class RawHandle: @unchecked Sendable {
       // The library's text for a bad value quotes the value, which may be a password.
       throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, detail: "the setting \(name) was refused")
     }
-    rd_kafka_conf_set_opaque(conf, Unmanaged.passUnretained(context).toOpaque())
-    rd_kafka_conf_set_log_cb(conf) { handle, level, facility, text in
-      HandleContext.of(handle)?.log(level, facility, text)
-    }
-    rd_kafka_conf_set_error_cb(conf) { handle, code, text, opaque in
-      HandleContext.from(opaque)?.failed(code, text)
-    }
-    prepare(conf)
-    guard let pointer = rd_kafka_new(kind, conf, &reason, reason.count) else {
-      rd_kafka_conf_destroy(conf)
-      let text = String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-      throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, detail: text)
-    }
-    self.pointer = pointer
-    self.context = context
-    // Log lines come with the polls: nothing of ours runs on the library's threads.
-    rd_kafka_set_log_queue(pointer, nil)
-  }
-
-  deinit {
-    // Consumers were closed, or given up, before: never block here on a broker.
-    rd_kafka_destroy_flags(pointer, Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE))
+    return conf
   }
 }
 
-extension RawHandle {
-  /// What has made the client useless, if anything has.
-  var fatal: KafkaError? {
-    var reason = [CChar](repeating: 0, count: 512)
-    let code = rd_kafka_fatal_error(pointer, &reason, reason.count)
-    guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return nil }
-    let text = String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-    return KafkaError(code, detail: text, isFatal: true)
+extension String {
+  /// A text that the library wrote into a buffer.
+  init(library buffer: [CChar]) {
+    self.init(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 }
 

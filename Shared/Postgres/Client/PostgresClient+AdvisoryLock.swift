@@ -40,13 +40,13 @@ extension PostgresClient {
 
   private func acquire(_ key: Int64, _ pause: Duration) async throws -> Session {
     while true {
-      let session = try await Connector.connect(configuration, retryingUntil: nil)
+      let session = try await Connector.connect(configuration, on: loop, retryingUntil: nil)
       do {
-        while try await !session.tryLock(key) { try await Task.sleep(for: pause) }
+        while try await !session.tryLock(key) { try await loop.sleep(for: pause) }
         return session
       } catch let error as PostgresError where error.isRetryable {
         logger.warning("the connection for a lock was lost", ["reason": error.description])
-        try await Task.sleep(for: pause)
+        try await loop.sleep(for: pause)
       }
     }
   }

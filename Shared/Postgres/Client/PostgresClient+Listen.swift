@@ -9,7 +9,7 @@ extension PostgresClient {
   ) async throws {
     let name = channel.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
     while true {
-      let session = try await Connector.connect(configuration, retryingUntil: nil)
+      let session = try await Connector.connect(configuration, on: loop, retryingUntil: nil)
       do {
         _ = try await session.pipeline([PostgresQuery(unsafeSQL: "LISTEN \"\(name)\"")], lease: nil)
       } catch let error as PostgresError where error.isRetryable {
@@ -26,11 +26,11 @@ extension PostgresClient {
   /// The payloads of `listen`, the newest only if they are taken slowly; the listening ends with the sequence.
   public func notifications(channel: String) -> AsyncStream<String> {
     AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
-      let task = Task {
+      let task = loop.task {
         do {
-          try await listen(channel) { continuation.yield($0) }
+          try await self.listen(channel) { continuation.yield($0) }
         } catch let error as PostgresError {
-          logger.error("cannot listen", ["reason": error.description])
+          self.logger.error("cannot listen", ["reason": error.description])
         } catch {}  // cancelled
         continuation.finish()
       }
@@ -58,7 +58,7 @@ extension PostgresClient {
   private func pause(_ error: PostgresError) async {
     logger.warning("listening was interrupted", ["reason": error.description])
     // A cancelled task finds out at its next step.
-    try? await Task.sleep(for: Backoff.pause(failures: 1, random: .random(in: 0..<1)))
+    try? await loop.sleep(for: Backoff.pause(failures: 1, random: .random(in: 0..<1)))
   }
 }
 

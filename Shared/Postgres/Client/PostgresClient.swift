@@ -1,3 +1,4 @@
+import Loop
 import Observability
 
 /// A pool of connections to one database.
@@ -5,21 +6,24 @@ import Observability
 /// `run()` has to be running: it opens the connections, as they are needed, and keeps them up.
 ///
 /// ```swift
-/// let client = PostgresClient(configuration: configuration, logger: logger)
+/// let client = PostgresClient(configuration: configuration, loop: loop, logger: logger)
 /// async let running: Void = client.run()
 /// let rows = try await client.query("SELECT name FROM device WHERE id = \(id)")
 /// for row in rows { print(try row.decode(String.self)) }
 /// ```
 public final class PostgresClient: Sendable {
   let configuration: PostgresConfiguration
+  let loop: EventLoop
   let logger: Logger
   private let pool: ConnectionPool
 
   /// A client that connects nowhere before `run()`.
-  public init(configuration: PostgresConfiguration, logger: Logger) {
+  /// - Parameter loop: where its connections live.
+  public init(configuration: PostgresConfiguration, loop: EventLoop, logger: Logger) {
+    self.loop = loop
     self.configuration = configuration
     self.logger = logger.labelled("postgres")
-    pool = ConnectionPool(configuration, logger: self.logger)
+    pool = ConnectionPool(configuration, loop: loop, logger: self.logger)
   }
 
   /// Owns the connections until the task is cancelled; then it closes them and returns. To be called once.

@@ -35,7 +35,7 @@ extension PostgresClient {
       throw PostgresError(.migration, "two migrations of one name in \(set)")
     }
     let session = try await Connector.connect(
-      configuration, retryingUntil: .now + configuration.connectTimeout)
+      configuration, on: loop, retryingUntil: .now + configuration.connectTimeout)
     let lease = await session.lend()
     let connection = PostgresConnection(session, lease)
     do {
@@ -55,7 +55,7 @@ extension PostgresClient {
     let name = "martlet.migrate.\(schema)"
     let rows = try await connection.query("SELECT hashtextextended(\(name), 0)")
     let key = try rows.first?.decode(Int64.self) ?? 0
-    while try await !session.tryLock(key) { try await Task.sleep(for: .milliseconds(50)) }
+    while try await !session.tryLock(key) { try await session.loop.sleep(for: .milliseconds(50)) }
     return key
   }
 

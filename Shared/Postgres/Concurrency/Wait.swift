@@ -1,3 +1,4 @@
+import Loop
 import Threads
 
 /// One wait that ends exactly once, by whoever comes first.
@@ -49,6 +50,22 @@ final class Wait<Value: Sendable>: Sendable {
         return value
       }
       if let early { continuation.resume(returning: early) }
+    }
+  }
+}
+
+extension Wait where Value == WaitOutcome {
+  /// The outcome, at the deadline at the latest; a cancelled task ends it unless `cancellable` is false.
+  func outcome(
+    on loop: EventLoop, until deadline: ContinuousClock.Instant?, cancellable: Bool = true,
+    isolation: isolated (any Actor)? = #isolation
+  ) async -> WaitOutcome {
+    if let deadline { loop.execute { loop.schedule(at: deadline) { self.resolve(.timedOut) } } }
+    guard cancellable else { return await value() }
+    return await withTaskCancellationHandler {
+      await value()
+    } onCancel: {
+      resolve(.cancelled)
     }
   }
 }

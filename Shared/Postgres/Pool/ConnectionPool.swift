@@ -1,4 +1,5 @@
 import Glibc
+import Loop
 import Observability
 import Threads
 
@@ -26,13 +27,15 @@ final class ConnectionPool: Sendable {
   }
 
   let configuration: PostgresConfiguration
+  let loop: EventLoop
   private let logger: Logger
   private let guarded: Locked<Guarded>
   // Bounded in fact: there are never more openings than the pool may hold connections.
   private let openings: AsyncStream<PoolState.Opening>
   private let opener: AsyncStream<PoolState.Opening>.Continuation
 
-  init(_ configuration: PostgresConfiguration, logger: Logger) {
+  init(_ configuration: PostgresConfiguration, loop: EventLoop, logger: Logger) {
+    self.loop = loop
     self.configuration = configuration
     self.logger = logger
     let patience = max(configuration.connectTimeout, configuration.statementTimeout ?? .seconds(60))
@@ -122,12 +125,12 @@ final class ConnectionPool: Sendable {
     // Who has a connection now gives it back soon; this end is bounded all the same.
     let end = ContinuousClock.now + .seconds(2)
     while counts.leased > 0, .now < end {
-      _ = await Poller.shared.wait(on: Wait(), until: .now + .milliseconds(10), cancellable: false)
+      _ = await Wait().outcome(on: loop, until: .now + .milliseconds(10), cancellable: false)
     }
   }
 
   private func tick() async {
-    while (try? await Task.sleep(for: .milliseconds(100))) != nil {
+    while (try? await loop.sleep(for: .milliseconds(100))) != nil {
       let dead = guarded.withLock { guarded in
         // Under the lock nobody else has the idle ones.
         guarded.pool.idle.filter { guarded.sessions[$0].map { !Self.isQuiet($0.socket) } ?? false }
@@ -139,8 +142,8 @@ final class ConnectionPool: Sendable {
 
   private func open(_ opening: PoolState.Opening) async {
     do {
-      if opening.after > .zero { try await Task.sleep(for: opening.after) }
-      let session = try await Connector.connect(configuration)
+      if opening.after > .zero { try await loop.sleep(for: opening.after) }
+      let session = try await Connector.connect(configuration, on: loop)
       guarded.withLock { $0.sessions[opening.connection] = session }
       perform { $0.connectionOpened(opening.connection, now: .now) }
     } catch {

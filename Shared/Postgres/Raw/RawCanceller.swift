@@ -1,6 +1,6 @@
 import CPQ
+import Loop
 import Synchronization
-import Threads
 
 /// Owns one `PGcancel`.
 ///
@@ -10,7 +10,7 @@ final class RawCanceller: @unchecked Sendable {
   /// Cancel requests on their way. A server that hangs (stopped, not dead) holds each for ever, so their number
   /// is bounded; a statement whose cancel is not sent is dropped with its connection.
   private static let underWay = Atomic<Int>(0)
-  private static let limit = 32
+  private static let limit = 6
 
   private let pointer: OpaquePointer
 
@@ -18,20 +18,21 @@ final class RawCanceller: @unchecked Sendable {
 
   deinit { PQfreeCancel(pointer) }
 
-  /// Sends the request on a thread of its own (`PQcancel` blocks) and resolves `done` when the server has taken
-  /// it; from then on the cancel can hit no later statement.
-  func send(done: Wait<Poller.Outcome>) {
+  /// Sends the request on a helper thread (`PQcancel` blocks) and resolves `done` when the server has taken it; from then
+  /// on the cancel can hit no later statement.
+  func send(on loop: EventLoop, done: Wait<WaitOutcome>) {
     guard Self.underWay.add(1, ordering: .relaxed).newValue <= Self.limit else {
       Self.underWay.subtract(1, ordering: .relaxed)
       return
     }
-    let started = OwnThread.start("pg-cancel") { [self] in
-      withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
-        _ = PQcancel(pointer, text.baseAddress, 256)
+    loop.task {
+      await loop.blocking {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
+          _ = PQcancel(self.pointer, text.baseAddress, 256)
+        }
       }
       Self.underWay.subtract(1, ordering: .relaxed)
       done.resolve(.ready)
     }
-    if !started { Self.underWay.subtract(1, ordering: .relaxed) }
   }
 }

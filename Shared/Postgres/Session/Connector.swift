@@ -1,10 +1,12 @@
+import Loop
+
 /// Opens connections.
 enum Connector {
   /// Connects within the configuration's `connectTimeout`.
   /// - Throws: `PostgresError` of kind `.connection`, or `CancellationError`.
-  static func connect(_ configuration: PostgresConfiguration) async throws -> Session {
+  static func connect(_ configuration: PostgresConfiguration, on loop: EventLoop) async throws -> Session {
     let deadline = ContinuousClock.now + configuration.connectTimeout
-    let addresses = try await addresses(configuration.host, until: deadline)
+    let addresses = try await addresses(configuration.host, on: loop, until: deadline)
     let raw = try RawConnection(configuration.parameters(addresses: addresses))
     var progress = RawConnection.Progress.writing
     if raw.isBroken { progress = .failed }
@@ -12,12 +14,12 @@ enum Connector {
       switch progress {
       case .connected:
         guard raw.becomeReady() else { throw PostgresError(.connection, "libpq refuses pipeline mode") }
-        return Session(raw, statementTimeout: configuration.statementTimeout)
+        return Session(raw, loop: loop, statementTimeout: configuration.statementTimeout)
       case .failed:
         throw PostgresError(.connection, raw.connectMessage)
       case .reading, .writing:
-        let interest: Poller.Interest = progress == .reading ? .reading : .writing
-        switch await Poller.shared.wait(raw.socket, for: interest, until: deadline) {
+        let interest: Interest = progress == .reading ? [.reading, .closing] : .writing
+        switch await loop.ready(raw.socket, for: interest, until: deadline) {
         case .ready: progress = raw.connectStep()
         case .timedOut: throw PostgresError(.connection, "the server did not accept the connection in time")
         case .cancelled: throw CancellationError()
@@ -28,27 +30,28 @@ enum Connector {
 
   /// Connects, trying again with growing pauses until `deadline` (nil: for ever).
   static func connect(
-    _ configuration: PostgresConfiguration, retryingUntil deadline: ContinuousClock.Instant?
+    _ configuration: PostgresConfiguration, on loop: EventLoop,
+    retryingUntil deadline: ContinuousClock.Instant?
   ) async throws -> Session {
     var failures = 0
     while true {
       do {
-        return try await connect(configuration)
+        return try await connect(configuration, on: loop)
       } catch let error as PostgresError where error.kind == .connection {
         failures += 1
         let pause = Backoff.pause(failures: failures, random: .random(in: 0..<1))
         if let deadline, .now + pause > deadline { throw error }
-        try await Task.sleep(for: pause)
+        try await loop.sleep(for: pause)
       }
     }
   }
 
-  private static func addresses(_ host: String, until deadline: ContinuousClock.Instant) async throws
-    -> [String]
+  private static func addresses(_ host: String, on loop: EventLoop, until deadline: ContinuousClock.Instant)
+    async throws -> [String]
   {
     if host.hasPrefix("/") { return [] }
     if HostResolver.isNumeric(host) { return [host] }
-    return try await HostResolver.addresses(host, until: deadline)
+    return try await HostResolver.addresses(host, on: loop, until: deadline)
   }
 }
 

@@ -1,13 +1,8 @@
 import Glibc
-import Threads
+import Loop
 
-/// Turns host names into numeric addresses, on a thread of its own: libpq would block while doing it.
+/// Turns host names into numeric addresses, on a helper thread: libpq would block while doing it.
 enum HostResolver {
-  private final class Answer: Sendable {
-    let done = Wait<Poller.Outcome>()
-    let addresses = Wait<[String]>()
-  }
-
   /// True for what libpq takes as `hostaddr`.
   static func isNumeric(_ host: String) -> Bool {
     var room = in6_addr()
@@ -15,18 +10,21 @@ enum HostResolver {
   }
 
   /// The addresses of `host`, in the resolver's order.
-  static func addresses(_ host: String, until deadline: ContinuousClock.Instant) async throws -> [String] {
-    let answer = Answer()
-    let started = OwnThread.start("pg-resolver") {
-      answer.addresses.resolve(lookUp(host))
-      answer.done.resolve(.ready)
+  static func addresses(_ host: String, on loop: EventLoop, until deadline: ContinuousClock.Instant)
+    async throws
+    -> [String]
+  {
+    let addresses = Wait<[String]>()
+    let done = Wait<WaitOutcome>()
+    loop.task {
+      addresses.resolve(await loop.blocking { lookUp(host) })
+      done.resolve(.ready)
     }
-    guard started else { throw PostgresError(.connection, "no thread to look up the host name") }
-    switch await Poller.shared.wait(on: answer.done, until: deadline) {
+    switch await done.outcome(on: loop, until: deadline) {
     case .cancelled: throw CancellationError()
     case .timedOut: throw PostgresError(.connection, "the host name was not looked up in time")
     case .ready:
-      let found = await answer.addresses.value()
+      let found = await addresses.value()
       guard !found.isEmpty else { throw PostgresError(.connection, "the host name is not known") }
       return found
     }

@@ -1,4 +1,4 @@
-import Observability
+import Loop
 
 /// One connection to the server: it runs one exchange at a time, in the order in which they were asked for.
 ///
@@ -10,6 +10,9 @@ actor Session {
   /// How much longer than the server this side waits for a statement: it is for servers that hang.
   static let grace: Duration = .seconds(3)
 
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+  nonisolated let loop: EventLoop
   /// The socket's descriptor, for looking whether it is quiet.
   nonisolated let socket: Int32
   /// The statements' limit at the server; here it is longer by `grace`.
@@ -35,7 +38,8 @@ actor Session {
     let answered: (@Sendable (PostgresRows) -> Void)?
   }
 
-  init(_ raw: sending RawConnection, statementTimeout: Duration?) {
+  init(_ raw: sending RawConnection, loop: EventLoop, statementTimeout: Duration?) {
+    self.loop = loop
     socket = raw.socket
     self.raw = raw
     self.statementTimeout = statementTimeout
@@ -349,7 +353,7 @@ actor Session {
     until limit: Duration?, cancellable: Bool, receive: (RawConnection) throws -> Bool, failed: () -> Bool
   ) async throws {
     var deadline = limit.map { ContinuousClock.now + $0 }
-    var cancel: Wait<Poller.Outcome>?
+    var cancel: Wait<WaitOutcome>?
     while true {
       let raw = try connection()
       guard let isUnsent = raw.flush() else { throw lost() }
@@ -358,18 +362,18 @@ actor Session {
       } catch let error as PostgresError {
         throw lost(error)
       }
-      let interest: Poller.Interest = isUnsent ? [.reading, .writing] : .reading
-      let outcome = await Poller.shared.wait(
+      let interest: Interest = isUnsent ? [.reading, .closing, .writing] : [.reading, .closing]
+      let outcome = await loop.ready(
         raw.socket, for: interest, until: deadline, cancellable: cancellable && cancel == nil)
       switch outcome {
       case .ready: if !raw.consume() { throw lost() }
       case .cancelled:
-        let done = Wait<Poller.Outcome>()
-        raw.canceller()?.send(done: done)
+        let done = Wait<WaitOutcome>()
+        raw.canceller()?.send(on: loop, done: done)
         cancel = done
         deadline = .now + Self.cancelPatience
       case .timedOut:
-        if cancel == nil { raw.canceller()?.send(done: Wait()) }
+        if cancel == nil { raw.canceller()?.send(on: loop, done: Wait()) }
         self.raw = nil
         if cancel != nil { throw CancellationError() }
         throw PostgresError(.timeout, "the server did not answer in time")
@@ -377,7 +381,7 @@ actor Session {
     }
     guard let cancel else { return }
     // The request must have arrived before the next statement is sent, or it would hit that one.
-    if await Poller.shared.wait(on: cancel, until: deadline, cancellable: false) != .ready { raw = nil }
+    if await cancel.outcome(on: loop, until: deadline, cancellable: false) != .ready { raw = nil }
     if failed() { throw CancellationError() }
   }
 }
@@ -388,7 +392,7 @@ extension Session {
     while true {
       guard let raw, raw.consume(), !raw.isBroken else { throw lost() }
       if let payload = raw.lastNotification() { return payload }
-      switch await Poller.shared.wait(raw.socket, for: .reading, until: deadline) {
+      switch await loop.ready(raw.socket, for: [.reading, .closing], until: deadline) {
       case .ready: continue
       case .timedOut: return nil
       case .cancelled: throw CancellationError()

@@ -22,18 +22,19 @@ public struct BatchResult: Sendable {
 ///
 /// Trouble (database or broker away) is waited out at the same offset; a record that the database refuses is found
 /// by going one by one and set aside.
-public final class BatchConsumer: Service {
+public actor BatchConsumer: Service {
   /// Applies records inside the open transaction.
   public typealias Apply = @Sendable ([KafkaMessage], PostgresConnection) async throws -> BatchResult
 
   /// How a consumer reads.
   public struct Configuration: Sendable {
-    /// Its name: the Kafka group is `martlet-<service>-<name>`, the stored offsets carry it.
+    /// Its name, which the stored offsets carry.
     public let name: String
     public let topic: KafkaTopic
     /// The most records of one transaction.
     public var maximumBatch = 500
-    /// How long Kafka may let records gather: zero where latency counts.
+    /// How long Kafka may let records gather: zero where latency counts. All topics of a service are fetched together,
+    /// so the shortest of them holds.
     public var gathering: Duration = .zero
 
     public init(name: String, topic: KafkaTopic) {
@@ -42,99 +43,87 @@ public final class BatchConsumer: Service {
     }
   }
 
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+  private nonisolated let loop: EventLoop
   private let configuration: Configuration
-  private let loop: EventLoop
+  private let topic: String
+  private let member: GroupMember
   private let offsets: ConsumerOffsets
-  private let consumer: KafkaConsumer
   private let database: PostgresClient
   private let apply: Apply
   private let outbox: OutboxRelay
   private let logger: Logger
   private let applied: Counter
   private let setAside: Counter
-  private let positions: Positions
+  private var positions = Positions()
 
-  /// - Parameters:
-  ///   - instance: a stable name of this replica, so that a restart takes its partitions back at once.
-  ///   - outbox: for dead letters.
-  public init(
-    _ configuration: Configuration, service: String, instance: String, loop: EventLoop,
-    kafka: KafkaConfiguration,
-    database: PostgresClient, logger: Logger, metrics: Metrics,
-    outbox: OutboxRelay, apply: @escaping Apply
-  ) throws {
-    self.configuration = configuration
-    (self.loop, self.database) = (loop, database)
-    self.apply = apply
-    self.outbox = outbox
+  /// - Parameter outbox: for dead letters.
+  init(
+    _ configuration: Configuration, member: GroupMember, loop: EventLoop, database: PostgresClient,
+    logger: Logger,
+    metrics: Metrics, outbox: OutboxRelay, apply: @escaping Apply
+  ) {
+    (self.configuration, topic) = (configuration, configuration.topic.rawValue)
+    (self.member, self.loop, self.database) = (member, loop, database)
+    (self.outbox, self.apply) = (outbox, apply)
     self.logger = logger.labelled("consumer-\(configuration.name)")
-    let offsets = ConsumerOffsets(consumer: configuration.name)
-    let positions = Positions()
-    self.offsets = offsets
-    self.positions = positions
-    let group = "martlet-\(service)-\(configuration.name)"
-    consumer = try KafkaConsumer(
-      configuration: kafka, group: group, instanceId: "\(group)-\(instance)",
-      topics: [configuration.topic.rawValue], gathering: configuration.gathering, logger: logger,
-      startOffsets: { partitions in
-        let stored = try await offsets.load(partitions, from: database)
-        positions.set(stored)
-        return stored
-      })
+    offsets = ConsumerOffsets(consumer: configuration.name)
     let labels = [("consumer", configuration.name)]
     applied = metrics.counter("martlet_consumer_records_total", help: "Records applied.", labels: labels)
     setAside = metrics.counter(
       "martlet_dead_letters_total", help: "Records that could not be understood.", labels: labels)
+    member.read(topic, gathering: configuration.gathering) { try await self.stored($0) }
   }
 
   /// What is not ready, for `/readyz`.
-  public func notReady() -> String? { consumer.assignment.isEmpty ? "no partition assigned yet" : nil }
+  public func notReady() -> String? { member.has(topic) ? nil : "no partition assigned yet" }
 
   public func run() async throws {
     defer { logger.debug("closed") }
-    var pace = Pace()
-    do {
-      while true {
-        try await step(&pace)
-        try await pace.wait(on: loop)
-      }
-    } catch {
-      await consumer.close(timeout: .seconds(2))
+    let consumer = try member.begin()
+    do { while true { try await step(consumer) } } catch {
+      await member.end()
       throw error
     }
   }
 
-  private func step(_ pace: inout Pace) async throws {
-    let messages = try await consumer.nextBatch(maximumCount: configuration.maximumBatch, wait: .seconds(1))
+  /// Where the tables are.
+  private func stored(_ partitions: [KafkaPartition]) async throws -> [KafkaPartition: Int64] {
+    let stored = try await offsets.load(partitions, from: database)
+    positions.set(stored)
+    return stored
+  }
+
+  private func step(_ consumer: KafkaConsumer) async throws {
+    let messages = try await consumer.nextBatch(
+      topic: topic, maximumCount: configuration.maximumBatch, wait: .seconds(1))
     guard !messages.isEmpty else { return }
-    pace.began(messages.count, at: .now)
-    do { try await settle(messages) } catch is CancellationError { throw CancellationError() } catch {
+    do { try await settle(messages, consumer) } catch is CancellationError { throw CancellationError() } catch
+    {
       // Whatever it was, and however much of it was applied: the tables know.
       logger.warning("going back to what is stored", ["error": "\(error)"])
-      try await goBack(messages)
+      try await goBack(messages, consumer)
     }
   }
 
   /// Applies them; a record that the database refuses is found by going one by one, and set aside.
-  private func settle(_ messages: [KafkaMessage]) async throws {
-    do { try await attempt(messages) } catch let error as PostgresError where error.isDataFault {
-      guard messages.count > 1 else { return try await setAside(messages[0], error) }
+  private func settle(_ messages: [KafkaMessage], _ consumer: KafkaConsumer) async throws {
+    do { try await attempt(messages, consumer) } catch let error as PostgresError where error.isDataFault {
+      guard messages.count > 1 else { return try await setAside(messages[0], error, consumer) }
       logger.warning("going one by one", ["error": "\(error)"])
-      for message in messages { try await settle([message]) }
+      for message in messages { try await settle([message], consumer) }
     }
   }
 
   /// Waits the trouble out, then goes on from where the tables are.
-  private func goBack(_ messages: [KafkaMessage]) async throws {
+  private func goBack(_ messages: [KafkaMessage], _ consumer: KafkaConsumer) async throws {
     let partitions = Array(Set(messages.map { KafkaPartition(topic: $0.topic, partition: $0.partition) }))
     var backoff: Duration = .milliseconds(50)
     while true {
       try await loop.sleep(for: backoff)
       do {
-        let stored = try await offsets.load(partitions, from: database)
-        positions.set(stored)
-        try await consumer.seek(stored)
-        return
+        return try await consumer.seek(try await stored(partitions))
       } catch is CancellationError { throw CancellationError() } catch {
         logger.warning("waiting out trouble", ["error": "\(error)"])
       }
@@ -142,33 +131,33 @@ public final class BatchConsumer: Service {
     }
   }
 
-  private func attempt(_ messages: [KafkaMessage]) async throws {
+  private func attempt(_ messages: [KafkaMessage], _ consumer: KafkaConsumer) async throws {
     let moves = positions.moves(for: messages)
-    let result = try await database.withTransaction { connection in
-      try await connection.enqueue([self.offsets.move(moves, of: self.configuration.topic.rawValue)])
-      let result = try await self.apply(messages, connection)
+    let result = try await database.withTransaction { [offsets, topic, apply, outbox] connection in
+      try await connection.enqueue([offsets.move(moves, of: topic)])
+      let result = try await apply(messages, connection)
       let letters = result.rejected.map { Self.deadLetter($0.message, $0.reason) }
-      try await self.outbox.tell(letters, on: connection)
+      try await outbox.tell(letters, on: connection)
       return result
     }
-    finished(moves, count: messages.count)
+    finished(moves, count: messages.count, consumer)
     note(result.rejected.map(\.reason))
   }
 
-  private func finished(_ moves: [ConsumerOffsets.Move], count: Int) {
+  private func finished(_ moves: [ConsumerOffsets.Move], count: Int, _ consumer: KafkaConsumer) {
     let next = Dictionary(uniqueKeysWithValues: moves.map { ($0.partition, $0.next) })
     positions.set(next)
     consumer.commit(next)
     applied.increment(by: count)
   }
 
-  private func setAside(_ message: KafkaMessage, _ error: any Error) async throws {
+  private func setAside(_ message: KafkaMessage, _ error: any Error, _ consumer: KafkaConsumer) async throws {
     let moves = positions.moves(for: [message])
-    try await database.withTransaction { connection in
-      try await connection.enqueue([self.offsets.move(moves, of: self.configuration.topic.rawValue)])
-      try await self.outbox.tell([Self.deadLetter(message, "\(error)")], on: connection)
+    try await database.withTransaction { [offsets, topic, outbox] connection in
+      try await connection.enqueue([offsets.move(moves, of: topic)])
+      try await outbox.tell([Self.deadLetter(message, "\(error)")], on: connection)
     }
-    finished(moves, count: 1)
+    finished(moves, count: 1, consumer)
     note(["\(error)"])
   }
 
@@ -176,7 +165,7 @@ public final class BatchConsumer: Service {
     setAside.increment(by: reasons.count)
     for reason in reasons {
       logger.warning(
-        "set aside on the dead-letter topic", ["reason": reason, "topic": configuration.topic.rawValue])
+        "set aside on the dead-letter topic", ["reason": reason, "topic": topic])
     }
   }
 

@@ -27,8 +27,9 @@ final class BridgeStack: Sendable {
     self.postgres = postgres
     databaseURL = try await postgres.createDatabase("bridge")
     database = String(databaseURL.split(separator: "/").last ?? "")
+    let kafkaLoop = EventLoop.start("kafka-test")
     let configuration = KafkaConfiguration(bootstrapServers: kafka.bootstrapServers, clientId: "test")
-    let admin = try KafkaAdmin(configuration: configuration, logger: Self.logger)
+    let admin = try KafkaAdmin(configuration: configuration, loop: kafkaLoop, logger: Self.logger)
     let topics = KafkaTopic.allCases.map {
       KafkaNewTopic(
         name: $0.rawValue, partitions: KafkaTopic.partitions, replication: 1, config: $0.configuration)
@@ -37,8 +38,8 @@ final class BridgeStack: Sendable {
     try await eventually("the topics are there", within: 90) {
       (try? await admin.createTopics(topics)) != nil
     }
-    records = try await RecordReader(configuration, admin)
-    producer = try KafkaProducer(configuration: configuration, logger: Self.logger)
+    records = try await RecordReader(configuration, kafkaLoop, admin)
+    producer = try KafkaProducer(configuration: configuration, loop: kafkaLoop, logger: Self.logger)
     loop = EventLoop.start("test")
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Kafka
+import Loop
 import Synchronization
 import TestSupport
 import Wire
@@ -10,7 +11,7 @@ final class RecordReader: Sendable {
   private let kept = Mutex<[KafkaMessage]>([])
   private let task = Mutex<Task<Void, Never>?>(nil)
 
-  init(_ configuration: KafkaConfiguration, _ admin: KafkaAdmin) async throws {
+  init(_ configuration: KafkaConfiguration, _ loop: EventLoop, _ admin: KafkaAdmin) async throws {
     var starts: [KafkaPartition: Int64] = [:]
     let topics = [KafkaTopic.deviceUplink.rawValue, KafkaTopic.deadLetter.rawValue]
     for topic in topics {
@@ -23,7 +24,8 @@ final class RecordReader: Sendable {
       }
     }
     consumer = try KafkaConsumer(
-      configuration: configuration, group: "test-\(UUID().uuidString)", instanceId: nil, topics: topics,
+      configuration: configuration, loop: loop, group: "test-\(UUID().uuidString)", instanceId: nil,
+      topics: topics,
       logger: BridgeStack.logger, startOffsets: { [starts] _ in starts })
     let reading = Task { [weak self, consumer] in
       while !Task.isCancelled {

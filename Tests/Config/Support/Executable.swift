@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import HTTP
 import Kafka
+import Loop
 import Observability
 import Runtime
 import TestSupport
@@ -12,12 +13,13 @@ final class Bus: Sendable {
   let server: KafkaServer
   private let producer: KafkaProducer
   private let configuration: KafkaConfiguration
+  private let loop = EventLoop.start("bus")
 
   init() async throws {
     server = try await KafkaServer()
     configuration = KafkaConfiguration(bootstrapServers: server.bootstrapServers, clientId: "config-tests")
-    producer = try KafkaProducer(configuration: configuration, logger: Self.logger)
-    let admin = try KafkaAdmin(configuration: configuration, logger: Self.logger)
+    producer = try KafkaProducer(configuration: configuration, loop: loop, logger: Self.logger)
+    let admin = try KafkaAdmin(configuration: configuration, loop: loop, logger: Self.logger)
     try await admin.createTopics(
       KafkaTopic.allCases.map {
         KafkaNewTopic(name: $0.rawValue, partitions: KafkaTopic.partitions, config: $0.configuration)
@@ -38,7 +40,7 @@ final class Bus: Sendable {
   /// The first record of a topic with that key.
   func next(_ topic: KafkaTopic, key: String) async throws -> JSON {
     let consumer = try KafkaConsumer(
-      configuration: configuration, group: "config-tests-\(UUID())", instanceId: nil,
+      configuration: configuration, loop: loop, group: "config-tests-\(UUID())", instanceId: nil,
       topics: [topic.rawValue],
       logger: Self.logger, startOffsets: { _ in [:] })
     let end = ContinuousClock.now + .seconds(30)

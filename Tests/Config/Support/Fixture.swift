@@ -43,7 +43,7 @@ final class Fixture: Sendable {
     for (set, migrations) in [(set: "runtime", migrations: Outbox.migrations)] + ConfigService.migrations {
       _ = try await database.migrate(migrations, set: set)
     }
-    let admin = try KafkaAdmin(configuration: runtime.kafka, logger: runtime.logger)
+    let admin = try KafkaAdmin(configuration: runtime.kafka, loop: loop, logger: runtime.logger)
     try await admin.createTopics([
       KafkaNewTopic(name: KafkaTopic.registryEntities.rawValue, partitions: KafkaTopic.partitions)
     ])
@@ -54,7 +54,7 @@ final class Fixture: Sendable {
       SELECT 'directory', \(KafkaTopic.registryEntities.rawValue), n, \(Int64.max) FROM generate_series(0, 63) n
       ON CONFLICT DO NOTHING
       """)
-    let (directory, _) = try DeviceDirectory.make(runtime)
+    let (directory, _) = DeviceDirectory.make(runtime)
     service = ConfigService(runtime, directory: directory)
     var api = API(
       authenticator: Authenticator(rootKey: World.rootKey, loop: loop, store: directory),

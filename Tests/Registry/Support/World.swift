@@ -34,7 +34,7 @@ final class World: Sendable {
     let database = PostgresClient(
       configuration: try PostgresConfiguration(
         url: try await PostgresServer.shared().createDatabase("registry"), schema: "registry",
-        applicationName: "tests"), logger: logger)
+        applicationName: "tests"), loop: loop, logger: logger)
     self.database = database
     for (set, migrations) in [("runtime", Outbox.migrations), ("registry", RegistryService.migrations)] {
       _ = try await database.migrate(migrations, set: set)
@@ -42,7 +42,7 @@ final class World: Sendable {
     let metrics = Metrics()
     let outbox = OutboxRelay(
       service: "registry", schema: "registry", loop: loop, database: database,
-      producer: try KafkaProducer(configuration: kafka, logger: logger),
+      producer: try KafkaProducer(configuration: kafka, loop: loop, logger: logger),
       logger: logger, metrics: metrics)
     running = [Task { try await database.run() }, Task { try await outbox.run() }]
     registry = RegistryService(database: database, outbox: outbox, broker: "mosquitto")
@@ -61,7 +61,8 @@ final class World: Sendable {
   static func kafka() async throws -> KafkaConfiguration {
     let configuration = KafkaConfiguration(
       bootstrapServers: try await KafkaServer.shared().bootstrapServers, clientId: "tests")
-    let admin = try KafkaAdmin(configuration: configuration, logger: Logger(label: "test", level: .warning))
+    let admin = try KafkaAdmin(
+      configuration: configuration, loop: .start("test"), logger: Logger(label: "test", level: .warning))
     try await admin.createTopics(KafkaTopic.allCases.map { KafkaNewTopic(name: $0.rawValue, partitions: 4) })
     await admin.shutdown()
     return configuration
