@@ -31,10 +31,8 @@ public struct BridgeService: Sendable {
     let metrics = BridgeMetrics(runtime.metrics)
     let producer = ConfirmedProducer(loop: loop, producer: runtime.producer, logger: runtime.logger)
     let announcer = BrokerAnnouncer(loop: loop, producer: producer, metrics: metrics)
-    // The report of a PUBACK and the two answers of a device: one record batch.
-    let company = Company(loop, of: 3, atMost: .microseconds(600))
     let session = DownlinkSession(
-      loop: loop, configuration: settings.mqtt.downlink(replica: replica), company: company,
+      loop: loop, configuration: settings.mqtt.downlink(replica: replica),
       logger: runtime.logger,
       onConnect: { announcer.brokerConnected() })
     let downlink = try DownlinkConsumer(
@@ -44,7 +42,7 @@ public struct BridgeService: Sendable {
     let uplink = UplinkSlots(
       loop: loop, slots: ClientSlots(database: runtime.database), replica: replica, settings: settings.mqtt,
       handler: UplinkHandler(producer: producer, metrics: metrics, logger: runtime.logger.labelled("uplink")),
-      company: company, logger: runtime.logger)
+      logger: runtime.logger)
     runtime.health.register("mqtt-uplink") { uplink.notReady() }
     runtime.health.register("mqtt-downlink") {
       session.isConnected ? nil : "not connected to the MQTT broker"

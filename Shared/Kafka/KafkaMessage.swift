@@ -1,19 +1,49 @@
 /// One header of a message: a name and bytes.
 public struct KafkaHeader: Sendable, Hashable {
-  /// The header's name.
-  public var name: String
-  /// Its value; Kafka's null value reads as empty.
-  public var value: [UInt8]
-
-  /// A header with bytes.
-  public init(_ name: String, _ value: [UInt8]) {
-    self.name = name
-    self.value = value
+  /// As it was given: most values are text, which needs no array of its own.
+  enum Content: Sendable {
+    case text(String)
+    case bytes([UInt8])
   }
 
+  /// The header's name.
+  public var name: String
+  let content: Content
+
+  /// Its value; Kafka's null value reads as empty.
+  public var value: [UInt8] {
+    switch content {
+    case .text(let text): Array(text.utf8)
+    case .bytes(let bytes): bytes
+    }
+  }
+
+  /// Its value as text; bytes that are no UTF-8 are replaced.
+  public var text: String {
+    switch content {
+    case .text(let text): text
+    case .bytes(let bytes): String(decoding: bytes, as: UTF8.self)
+    }
+  }
+
+  /// A header with bytes.
+  public init(_ name: String, _ value: [UInt8]) { (self.name, content) = (name, .bytes(value)) }
+
   /// A header with text, as UTF-8.
-  public init(_ name: String, _ text: String) {
-    self.init(name, Array(text.utf8))
+  public init(_ name: String, _ text: String) { (self.name, content) = (name, .text(text)) }
+
+  public static func == (a: KafkaHeader, b: KafkaHeader) -> Bool { a.name == b.name && a.value == b.value }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(name)
+    hasher.combine(value)
+  }
+
+  func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    switch content {
+    case .text(var text): text.withUTF8 { body(UnsafeRawBufferPointer($0)) }
+    case .bytes(let bytes): bytes.withUnsafeBytes(body)
+    }
   }
 }
 
@@ -68,7 +98,7 @@ public struct KafkaMessage: Sendable {
   /// The text of the last header of that name, as Kafka's own clients read it; bytes that are no UTF-8 are
   /// replaced.
   public func header(_ name: String) -> String? {
-    headers.last { $0.name == name }.map { String(decoding: $0.value, as: UTF8.self) }
+    headers.last { $0.name == name }?.text
   }
 }
 

@@ -18,6 +18,19 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
   /// The same for all: keys spread over as many consumers as anyone will run.
   public static let partitions = 12
 
+  /// Its place among all, for tables by topic.
+  public var number: Int {
+    switch self {
+    case .registryEntities: 0
+    case .registryEvents: 1
+    case .commandsEvents: 2
+    case .configEvents: 3
+    case .deviceDownlink: 4
+    case .deviceUplink: 5
+    case .deadLetter: 6
+    }
+  }
+
   /// The largest record: a request body of 1 MiB, and what is put round it.
   public static let maximumRecordBytes = 2 * 1024 * 1024
 

@@ -2,9 +2,23 @@ import FoundationEssentials
 
 extension Date {
   /// RFC 3339 in UTC with milliseconds, the only form in which the suite writes a time.
-  ///
-  /// By arithmetic (Howard Hinnant's civil-from-days): a dozen of these are written for each command.
   public var rfc3339: String {
+    String(unsafeUninitializedCapacity: 24) { text in
+      write(to: text)
+      return 24
+    }
+  }
+
+  /// Appends the same.
+  func append(to bytes: inout [UInt8]) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 24) { text in
+      write(to: text)
+      bytes.append(contentsOf: UnsafeBufferPointer(text))
+    }
+  }
+
+  /// By arithmetic (Howard Hinnant's civil-from-days): a dozen of these are written for each command.
+  private func write(to text: UnsafeMutableBufferPointer<UInt8>) {
     let milliseconds = millisecondsSince1970
     let (days, ofDay) = milliseconds.quotientAndRemainder(dividingFloor: 86_400_000)
     let z = days + 719_468
@@ -15,15 +29,15 @@ extension Date {
     let day = dayOfYear - (153 * shifted + 2) / 5 + 1
     let month = shifted < 10 ? shifted + 3 : shifted - 9
     let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    var text: [UInt8] = []
-    text.reserveCapacity(24)
-    func put(_ number: Int64, _ width: Int, _ mark: Character) {
-      var divisor = [1, 10, 100, 1000][width - 1] as Int64
-      while divisor > 0 {
-        text.append(UInt8(ascii: "0") + UInt8(number / divisor % 10))
-        divisor /= 10
+    var position = 0
+    func put(_ number: Int64, _ width: Int, _ mark: Unicode.Scalar) {
+      var rest = number
+      for place in stride(from: position + width - 1, through: position, by: -1) {
+        text[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
       }
-      text.append(contentsOf: mark.utf8)
+      text[position + width] = UInt8(ascii: mark)
+      position += width + 1
     }
     put(year, 4, "-")
     put(month, 2, "-")
@@ -32,7 +46,6 @@ extension Date {
     put(ofDay / 60_000 % 60, 2, ":")
     put(ofDay / 1000 % 60, 2, ".")
     put(ofDay % 1000, 3, "Z")
-    return String(decoding: text, as: UTF8.self)
   }
 
   /// Whole milliseconds since 1970, without what is finer.

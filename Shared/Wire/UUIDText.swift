@@ -5,19 +5,31 @@ import FoundationEssentials
 extension UUID {
   /// The id as the API writes it: lower case.
   public var text: String {
+    String(unsafeUninitializedCapacity: 36) { text in
+      write(to: text)
+      return 36
+    }
+  }
+
+  /// Appends the same.
+  func append(to bytes: inout [UInt8]) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 36) { text in
+      write(to: text)
+      bytes.append(contentsOf: UnsafeBufferPointer(text))
+    }
+  }
+
+  private func write(to text: UnsafeMutableBufferPointer<UInt8>) {
     withUnsafeBytes(of: uuid) { bytes in
-      String(unsafeUninitializedCapacity: 36) { text in
-        var position = 0
-        for index in 0..<16 {
-          if index == 4 || index == 6 || index == 8 || index == 10 {
-            text[position] = UInt8(ascii: "-")
-            position += 1
-          }
-          text[position] = Hex.digit(bytes[index] >> 4)
-          text[position + 1] = Hex.digit(bytes[index] & 15)
-          position += 2
+      var position = 0
+      for index in 0..<16 {
+        if index == 4 || index == 6 || index == 8 || index == 10 {
+          text[position] = UInt8(ascii: "-")
+          position += 1
         }
-        return 36
+        text[position] = Hex.digit(bytes[index] >> 4)
+        text[position + 1] = Hex.digit(bytes[index] & 15)
+        position += 2
       }
     }
   }

@@ -95,6 +95,10 @@ import Wire
     #expect(state.takeFinished() == Array(1...10))
   }
 
+  @Test func aTopicsNumberIsItsPlace() {
+    #expect(KafkaTopic.allCases.map(\.number) == Array(KafkaTopic.allCases.indices))
+  }
+
   @Test func aRowOfANewerVersionStaysAndTheRestOfItGoes() {
     var state = OutboxState()
     took(&state, 1, [nil, event("a")])

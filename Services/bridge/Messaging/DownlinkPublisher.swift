@@ -50,9 +50,7 @@ final class DownlinkPublisher: Sendable {
       backoff = min(backoff * 2, .seconds(2))
       round.open.removeAll { !isOurs(records[$0]) }
     }
-    let reports = zip(records, round.reports).compactMap { record, report in report.map { record.event($0) } }
-    await session.awaitCompany(reports.count)
-    return reports
+    return zip(records, round.reports).compactMap { record, report in report.map { record.event($0) } }
   }
 
   private struct Round {

@@ -17,8 +17,8 @@ struct DownlinkRecord: Sendable {
     var traceparent: String?
     for header in message.headers {
       switch header.name {
-      case EventHeader.type: type = String(decoding: header.value, as: UTF8.self)
-      case EventHeader.traceparent: traceparent = String(decoding: header.value, as: UTF8.self)
+      case EventHeader.type: type = header.text
+      case EventHeader.traceparent: traceparent = header.text
       default: break
       }
     }

@@ -17,16 +17,14 @@ final class DownlinkSession: Sendable {
   }
 
   private let session: MQTTSession
-  private let company: Company
   private let connected: Wakeup
 
   /// - Parameter onConnect: called after each CONNACK.
   init(
-    loop: EventLoop, configuration: MQTTConfiguration, company: Company, logger: Logger,
+    loop: EventLoop, configuration: MQTTConfiguration, logger: Logger,
     onConnect: @escaping @Sendable () -> Void
   ) {
     connected = Wakeup(loop)
-    self.company = company
     session = MQTTSession(
       configuration: configuration, loop: loop, logger: logger,
       onState: { [connected] state in
@@ -53,11 +51,6 @@ final class DownlinkSession: Sendable {
       case .failure: .failed
       }
     }
-  }
-
-  /// Waits a moment for the uplinks with which so many reports can go to Kafka.
-  func awaitCompany(_ reports: Int) async {
-    if reports > 0 { await company.join(reports) }
   }
 
   /// Waits for the connection to come back, or until the time is up.

@@ -12,7 +12,6 @@ actor UplinkSlots: Service {
   private let slots: ClientSlots
   private let settings: MqttSettings
   private let handler: UplinkHandler
-  private let company: Company
   private let logger: Logger
   private nonisolated let loop: EventLoop
   private let look: Wakeup
@@ -27,14 +26,13 @@ actor UplinkSlots: Service {
 
   init(
     loop: EventLoop, slots: ClientSlots, replica: String, settings: MqttSettings, handler: UplinkHandler,
-    company: Company, logger: Logger
+    logger: Logger
   ) {
     self.loop = loop
     look = Wakeup(loop)
     self.slots = slots
     self.settings = settings
     self.handler = handler
-    self.company = company
     self.logger = logger.labelled("uplink")
     self.replica = SlotPlan.Replica(holder: ClientSlot.Holder(replica: replica, process: .v7()))
   }
@@ -155,7 +153,7 @@ actor UplinkSlots: Service {
     MQTTUplinkSession(
       configuration: settings.uplink(slot: number), loop: loop,
       subscriptions: DeviceTopic.uplinks.map { MQTTSubscription("$share/martlet/\($0.filter)") },
-      company: company, logger: logger,
+      logger: logger,
       handle: { [handler] in try await handler.handle($0) }, onState: onState)
   }
 }

@@ -110,7 +110,7 @@ final class ProducerHandle {
   private static func headers(_ headers: [KafkaHeader]) -> OpaquePointer? {
     guard !headers.isEmpty, let list = rd_kafka_headers_new(headers.count) else { return nil }
     for header in headers {
-      _ = header.value.withUnsafeBytes { bytes in
+      _ = header.withBytes { bytes in
         rd_kafka_header_add(list, header.name, -1, bytes.baseAddress, bytes.count)
       }
     }

@@ -20,7 +20,7 @@ actor Session {
 
   private enum Transaction { case none, beginPending, begun }
 
-  private var raw: RawConnection?
+  private(set) var raw: RawConnection?
   private var statements = StatementCache(limit: 256)
   private var isBusy = false
   private var queue: [Wait<Bool>] = []
@@ -259,7 +259,7 @@ actor Session {
   }
 
   /// Drops the connection and gives the error to throw.
-  private func lost(
+  func lost(
     _ error: PostgresError = PostgresError(.connection, "the connection to the server was lost")
   )
     -> PostgresError
@@ -383,20 +383,5 @@ actor Session {
     // The request must have arrived before the next statement is sent, or it would hit that one.
     if await cancel.outcome(on: loop, until: deadline, cancellable: false) != .ready { raw = nil }
     if failed() { throw CancellationError() }
-  }
-}
-
-extension Session {
-  /// Waits for a notification and gives the last one's payload, nil if none came before the deadline.
-  func notification(until deadline: ContinuousClock.Instant) async throws -> String? {
-    while true {
-      guard let raw, raw.consume(), !raw.isBroken else { throw lost() }
-      if let payload = raw.lastNotification() { return payload }
-      switch await loop.ready(raw.socket, for: [.reading, .closing], until: deadline) {
-      case .ready: continue
-      case .timedOut: return nil
-      case .cancelled: throw CancellationError()
-      }
-    }
   }
 }

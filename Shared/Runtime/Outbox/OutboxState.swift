@@ -8,9 +8,10 @@ import Wire
 /// else. A lane that has too much waiting parks what comes: it remembers row and place, and the row is read again when
 /// there is room.
 struct OutboxState {
-  struct LaneID: Hashable {
+  struct LaneID: Sendable, Equatable {
     let topic: KafkaTopic
-    let number: UInt8
+    let number: Int
+    fileprivate var index: Int { topic.number * OutboxState.lanes + number }
   }
 
   /// A record on its way.
@@ -48,7 +49,8 @@ struct OutboxState {
   static let maximumLaneBytes = 1024 * 1024
 
   private var rows: [Int64: Row] = [:]
-  private var laneOf: [LaneID: Lane] = [:]
+  /// All there can be, by their index.
+  private var all = [Lane](repeating: Lane(), count: KafkaTopic.allCases.count * lanes)
   private var finished: [Int64] = []
 
   /// Whether the row is in hand: on its way, to be deleted, or left for a newer version.
@@ -57,7 +59,7 @@ struct OutboxState {
   /// How many rows are in hand.
   var count: Int { rows.count }
   /// Whether anything is on its way.
-  var isOnItsWay: Bool { laneOf.values.contains { $0.isOnItsWay } }
+  var isOnItsWay: Bool { all.contains { $0.isOnItsWay } }
 
   /// Whether those of its records that somebody may wait for are in Kafka; nil if the row is not in hand.
   func isUrgentDone(_ row: Int64) -> Bool? { rows[row].map { $0.urgent == 0 } }
@@ -79,46 +81,51 @@ struct OutboxState {
   }
 
   private mutating func add(_ entry: Entry) {
-    let id = Self.lane(of: entry.event)
-    laneOf[id, default: Lane()].add(entry)
+    all[Self.lane(of: entry.event).index].add(entry)
   }
 
   /// A parked row was read again, in the order of `reads`; without events if it is not there any more.
   mutating func reread(_ row: Int64, _ events: [Event?], createdAt: Date, for id: LaneID) {
-    guard var lane = laneOf[id] else { return }
-    while let first = lane.parked.first, first.row == row {
-      lane.parked.removeFirst()
+    while let first = all[id.index].parked.first, first.row == row {
+      all[id.index].parked.removeFirst()
       if first.index < events.count, let event = events[first.index] {
-        lane.put(Entry(row: row, index: first.index, event: event, createdAt: createdAt))
+        all[id.index].put(Entry(row: row, index: first.index, event: event, createdAt: createdAt))
       }
     }
-    laneOf[id] = lane
   }
 
   /// A lane's batch has its reports.
   /// - Parameter isDone: for each entry of the batch, in order: Kafka has it, or the dead-letter topic. What follows one that
   ///   is not done with the same key is sent again behind it.
   mutating func reported(_ id: LaneID, _ batch: [Entry], isDone: [Bool], at now: ContinuousClock.Instant) {
-    guard var lane = laneOf[id] else { return }
-    lane.isOnItsWay = false
     var left: [Entry] = []
     var failed: Set<String> = []
-    for (entry, isDone) in zip(batch, isDone) {
-      if isDone, failed.isEmpty || !failed.contains(entry.event.key) {
-        done(entry)
-      } else {
-        failed.insert(entry.event.key)
-        left.append(entry)
+    // Those of one row mostly stand together: it is looked up once for them.
+    var (row, open, urgent) = (Int64.min, 0, 0)
+    for index in batch.indices {
+      guard isDone[index], failed.isEmpty || !failed.contains(batch[index].event.key) else {
+        failed.insert(batch[index].event.key)
+        left.append(batch[index])
+        continue
       }
+      if batch[index].row != row {
+        done(row, open: open, urgent: urgent)
+        (row, open, urgent) = (batch[index].row, 0, 0)
+      }
+      open += 1
+      if batch[index].event.isUrgent { urgent += 1 }
     }
-    lane.failed(left, at: now)
-    laneOf[id] = lane.isIdle ? nil : lane
+    done(row, open: open, urgent: urgent)
+    all[id.index].isOnItsWay = false
+    all[id.index].failed(left, at: now)
   }
 
-  private mutating func done(_ entry: Entry) {
-    rows[entry.row]?.open -= 1
-    if entry.event.isUrgent { rows[entry.row]?.urgent -= 1 }
-    finishIfDone(entry.row)
+  private mutating func done(_ row: Int64, open: Int, urgent: Int) {
+    guard open > 0, var state = rows[row] else { return }
+    state.open -= open
+    state.urgent -= urgent
+    rows[row] = state
+    finishIfDone(row)
   }
 
   private mutating func finishIfDone(_ row: Int64) {
@@ -130,23 +137,24 @@ struct OutboxState {
   /// The batches that can go now, each on its way from here on.
   mutating func batches(at now: ContinuousClock.Instant) -> [(id: LaneID, batch: [Entry])] {
     var batches: [(LaneID, [Entry])] = []
-    for id in laneOf.keys {
-      if let batch = laneOf[id]?.next(at: now) { batches.append((id, batch)) }
+    for index in all.indices where all[index].isReady(at: now) {
+      batches.append((Self.id(index), all[index].next()))
     }
     return batches
   }
 
   /// When a lane that has failed may go again.
   var nextRetry: ContinuousClock.Instant? {
-    laneOf.values.compactMap { $0.isOnItsWay || $0.waiting.isEmpty ? nil : $0.notBefore }.min()
+    all.lazy.compactMap { $0.isOnItsWay || $0.waiting.isEmpty ? nil : $0.notBefore }.min()
   }
 
   /// The rows to read again for lanes that have room, in the order in which they came.
   var reads: [(id: LaneID, rows: [Int64])] {
-    laneOf.compactMap { id, lane in
+    all.indices.compactMap { index in
+      let lane = all[index]
       guard !lane.parked.isEmpty, lane.bytes < Self.maximumLaneBytes / 2 else { return nil }
       var seen: Set<Int64> = []
-      return (id, lane.parked.prefix(200).map(\.row).filter { seen.insert($0).inserted })
+      return (Self.id(index), lane.parked.prefix(200).map(\.row).filter { seen.insert($0).inserted })
     }
   }
 
@@ -165,12 +173,18 @@ struct OutboxState {
   private static func lane(of event: Event) -> LaneID {
     // FNV-1a: every process puts a key where it likes, as long as it stays there.
     let hash = event.key.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
-    return LaneID(topic: event.topic, number: UInt8(hash % UInt32(lanes)))
+    return LaneID(topic: event.topic, number: Int(hash % UInt32(lanes)))
+  }
+
+  private static func id(_ index: Int) -> LaneID {
+    LaneID(topic: KafkaTopic.allCases[index / lanes], number: index % lanes)
   }
 }
 
 extension OutboxState.Lane {
-  fileprivate var isIdle: Bool { waiting.isEmpty && parked.isEmpty && !isOnItsWay }
+  fileprivate func isReady(at now: ContinuousClock.Instant) -> Bool {
+    !isOnItsWay && !waiting.isEmpty && notBefore.map { $0 <= now } ?? true
+  }
 
   /// Behind what is parked, if anything is: the order of a key is kept.
   fileprivate mutating func add(_ entry: OutboxState.Entry) {
@@ -186,16 +200,19 @@ extension OutboxState.Lane {
     bytes += Self.size(entry)
   }
 
-  fileprivate mutating func next(at now: ContinuousClock.Instant) -> [OutboxState.Entry]? {
-    guard !isOnItsWay, !waiting.isEmpty, notBefore.map({ $0 <= now }) ?? true else { return nil }
+  fileprivate mutating func next() -> [OutboxState.Entry] {
     isOnItsWay = true
     var (count, size) = (0, 0)
     while count < min(waiting.count, OutboxState.maximumBatch), size < OutboxState.maximumLaneBytes / 2 {
       size += Self.size(waiting[count])
       count += 1
     }
-    defer { waiting.removeFirst(count) }
     bytes -= size
+    guard count < waiting.count else {
+      defer { waiting = [] }
+      return waiting
+    }
+    defer { waiting.removeFirst(count) }
     return Array(waiting.prefix(count))
   }
 

@@ -31,11 +31,20 @@ public struct JSONObjectWriter {
 
   /// Adds a time in the suite's form, unless there is none.
   public mutating func add(_ name: StaticString, _ time: Date?) {
-    if let time { add(name, plain: time.rfc3339) }
+    guard let time else { return }
+    begin(name)
+    bytes.append(UInt8(ascii: "\""))
+    time.append(to: &bytes)
+    bytes.append(UInt8(ascii: "\""))
   }
 
   /// Adds an id.
-  public mutating func add(_ name: StaticString, _ id: UUID) { add(name, plain: id.text) }
+  public mutating func add(_ name: StaticString, _ id: UUID) {
+    begin(name)
+    bytes.append(UInt8(ascii: "\""))
+    id.append(to: &bytes)
+    bytes.append(UInt8(ascii: "\""))
+  }
 
   /// Adds a whole number.
   public mutating func add(_ name: StaticString, _ number: Int64) {
@@ -60,6 +69,7 @@ public struct JSONObjectWriter {
     if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
     bytes.append(UInt8(ascii: "\""))
     bytes.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-    bytes.append(contentsOf: [UInt8(ascii: "\""), UInt8(ascii: ":")])
+    bytes.append(UInt8(ascii: "\""))
+    bytes.append(UInt8(ascii: ":"))
   }
 }
