@@ -21,7 +21,8 @@ private final class Member: Sendable {
   init(_ fixture: Fixture, _ store: Shared<Store>, instance: String? = nil) throws {
     let consumer = try fixture.consumer(instance: instance) { _ in store.value.next }
     self.consumer = consumer
-    task = Task { [refused, foreign] in
+    // On the loop, as services are: between a batch and its look at the assignment no rebalance can come.
+    task = fixture.loop.task { [refused, foreign] in
       while !Task.isCancelled, let batch = try? await consumer.nextBatch(maximumCount: 50, wait: .seconds(1))
       {
         let assignment = consumer.assignment
@@ -114,8 +115,9 @@ private final class Member: Sendable {
     var isShared = false
     let end = ContinuousClock.now + .seconds(60)
     while .now < end {
-      let batch = try await a.nextBatch(maximumCount: 1, wait: .milliseconds(20))
-      let assignment = a.assignment
+      let (batch, assignment) = try await fixture.loop.task(throwing: {
+        (try await a.nextBatch(maximumCount: 1, wait: .milliseconds(20)), a.assignment)
+      }).value
       #expect(batch.allSatisfy { assignment.contains($0.place) })
       if isShared, batch.isEmpty { break }
       if assignment.count == Fixture.partitions / 2 { isShared = true }

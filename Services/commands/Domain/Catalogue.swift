@@ -20,6 +20,10 @@ public struct Catalogue: Sendable {
   /// - Parameter board: the board's `commandCatalogue`; entries with a topic of their own (SPEC, section 6.3) are
   ///   left out: this version does not speak them.
   public init(board: JSONObject) {
+    if board.isEmpty {
+      entries = Self.builtIn
+      return
+    }
     let own = board.members.filter { $0.value["topic"] == nil }.map { member in
       let given = member.value["timeouts"]
       func seconds(_ name: String) -> Int {

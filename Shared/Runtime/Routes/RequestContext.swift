@@ -75,7 +75,8 @@ extension HTTPRequest {
   /// The body as one JSON value.
   /// - Throws: 415 for another content type, 400 with a pointer for what is not JSON.
   public func json() throws -> JSON {
-    if let type = headers["Content-Type"], !type.lowercased().contains("json") {
+    // Nearly all say just that, and a search within text is dear.
+    if let type = headers["Content-Type"], type != "application/json", !type.lowercased().contains("json") {
       throw Problem(415, "The body must be JSON: send Content-Type: application/json.")
     }
     do throws(JSONError) { return try JSON(parsing: body) } catch {
