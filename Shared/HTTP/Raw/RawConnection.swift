@@ -3,8 +3,9 @@ import Glibc
 
 /// A client's connection, owned by libmicrohttpd.
 ///
-/// `@unchecked Sendable`: everything is called on the loop, `resume` by whoever suspended the connection: the library tells
-/// that one, on the loop too, before it frees the connection.
+/// `@unchecked Sendable`: everything but `resume` is called on the loop. `resume` may be called from any thread (the library
+/// locks inside), and its callers hold the lock of the exchange or feed that suspended the connection; the completion
+/// callback takes the same lock before the library frees the connection, so the pointer is alive for the whole call.
 struct RawConnection: @unchecked Sendable {
   let pointer: OpaquePointer
   let core: ServerCore
@@ -12,7 +13,9 @@ struct RawConnection: @unchecked Sendable {
   func suspend() { MHD_suspend_connection(pointer) }
   func resume() {
     MHD_resume_connection(pointer)
-    core.mustRun.store(true, ordering: .relaxed)
+    core.mustRun.store(true, ordering: .releasing)
+    // From another thread: the loop may sleep, and the library's own wake-up is swallowed by a run that is under way.
+    if !core.loop.isCurrent { core.loop.execute {} }
   }
 
   /// Queues a response; false when the library does not take it.

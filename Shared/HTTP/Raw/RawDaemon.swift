@@ -47,14 +47,23 @@ final class RawDaemon: @unchecked Sendable {
 
   private func watch() {
     let core = core.takeUnretainedValue()
-    let ready = loop.watch(martlet_mhd_epoll(pointer), .reading) { [unowned self] _ in run() }
-    let resumed = loop.flush { [unowned self] in
-      if core.mustRun.exchange(false, ordering: .relaxed) { run() }
+    // They hold the daemon until `stop`: the library calls back as long as it runs.
+    let ready = loop.watch(martlet_mhd_epoll(pointer), .reading) { [self] _ in run() }
+    let resumed = loop.flush { [self] in
+      if core.mustRun.exchange(false, ordering: .acquiring) { run() }
     }
     watching.value.sources = [ready, resumed]
   }
 
   private func run() {
+    runUntilIdle()
+    // Resumed by what it called back: no end of this turn may come any more.
+    if core.takeUnretainedValue().mustRun.load(ordering: .relaxed) {
+      watching.value.sources.first.map(loop.callAgain)
+    }
+  }
+
+  private func runUntilIdle() {
     var limit: UInt64 = 0
     for _ in 0..<Self.runsPerTurn {
       let wasFull = isFull
@@ -70,7 +79,7 @@ final class RawDaemon: @unchecked Sendable {
   /// Idle connections have an end. One timer: when it comes too soon it is set anew.
   private func runLater(_ delay: Duration) {
     guard watching.value.timer == nil else { return }
-    watching.value.timer = loop.schedule(after: delay) { [unowned self] in
+    watching.value.timer = loop.schedule(after: delay) { [self] in
       watching.value.timer = nil
       run()
     }
