@@ -74,7 +74,8 @@ race_tests() {
   swift build --build-tests --sanitize=thread --scratch-path .build/tsan
   for room in Postgres MQTT HTTP Kafka; do
     say "-- $room"
-    LD_PRELOAD=$([[ $room != Kafka ]] || echo "$preload") \
+    TSAN_OPTIONS="suppressions=$ROOT/Tools/stack/tsan-suppressions.txt" \
+      LD_PRELOAD=$([[ $room != Kafka ]] || echo "$preload") \
       swift_tests "races-$room" --skip-build --sanitize=thread --scratch-path .build/tsan --filter "^${room}Tests\\." || status=1
   done
   return "$status"
