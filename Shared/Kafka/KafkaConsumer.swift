@@ -32,7 +32,7 @@ public final class KafkaConsumer: Sendable {
   public init(
     configuration: KafkaConfiguration, loop: EventLoop, group: String, instanceId: String?, topics: [String],
     headers: [String]? = nil, sessionTimeout: Duration = .seconds(6), fetchWait: Duration = .zero,
-    gathering: Duration = .milliseconds(12), logger: Logger,
+    gathering: Duration = .milliseconds(5), logger: Logger,
     startOffsets: (@Sendable ([KafkaPartition]) async throws -> [KafkaPartition: Int64])?
   ) throws {
     let make = { @Sendable () throws(KafkaError) in

@@ -38,7 +38,7 @@ public final class MQTTUplinkSession: Sendable {
   ///   - onState: on the loop.
   public init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription],
-    maximumBatch: Int = 1000, window: Duration = .milliseconds(10), company: Company? = nil, logger: Logger,
+    maximumBatch: Int = 1000, window: Duration = .milliseconds(5), company: Company? = nil, logger: Logger,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping @Sendable (MQTTSessionState) -> Void = { _ in }
   ) {

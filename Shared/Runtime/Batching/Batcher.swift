@@ -17,7 +17,7 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
   ///   - bound: the most by which gathering may delay an input, in a crowd.
   ///   - process: gives one output for each input, in their order; an error goes to every input of the batch.
   public init(
-    _ loop: EventLoop, maximum: Int, atMost bound: Duration = .milliseconds(8),
+    _ loop: EventLoop, maximum: Int, atMost bound: Duration = .milliseconds(2),
     process: @escaping @Sendable ([Input]) async throws -> [Output]
   ) {
     self.loop = loop
