@@ -75,6 +75,10 @@ let package = Package(
     .systemLibrary(name: "CLinux", path: "Shared/CLibraries/CLinux"),
     // What libmosquitto reads and writes, in few system calls.
     .target(name: "CMosquittoIO", path: "Shared/CLibraries/CMosquittoIO"),
+    // The allocator of release builds. Debug builds keep libc's, which the sanitizers replace.
+    .target(
+      name: "CAllocator", path: "Shared/CLibraries/CAllocator",
+      linkerSettings: [.linkedLibrary("jemalloc", .when(configuration: .release))]),
 
     shared("Wire"),
     shared("Threads", ["CLinux"]),
@@ -85,7 +89,9 @@ let package = Package(
     shared("Kafka", ["Observability", "Loop", "Threads", "CRdKafka"]),
     shared("Postgres", ["Observability", "Loop", "Threads", "CPQ"]),
     shared("MQTT", ["Observability", "Loop", "CMosquitto", "CMosquittoIO"]),
-    shared("Runtime", ["Wire", "Observability", "Loop", "Threads", "Crypto", "HTTP", "Kafka", "Postgres"]),
+    shared(
+      "Runtime",
+      ["Wire", "Observability", "Loop", "Threads", "Crypto", "HTTP", "Kafka", "Postgres", "CAllocator"]),
     shared("Directory", ["Wire", "Observability", "Loop", "Threads", "Runtime", "Kafka", "Postgres"]),
 
     tool("devkafka", ["CRdKafka"]),

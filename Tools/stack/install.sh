@@ -4,6 +4,7 @@ source "$(dirname "$0")/lib.sh"
 source Tools/stack/swift.sh
 
 PACKAGES=(libmicrohttpd-dev libcurl4-openssl-dev librdkafka-dev libpq-dev libmosquitto-dev libssl-dev
+  libjemalloc-dev
   postgresql mosquitto mosquitto-clients nginx-light
   pkg-config curl jq git iproute2 python3 python3-venv ca-certificates)
 POLICY=/usr/sbin/policy-rc.d

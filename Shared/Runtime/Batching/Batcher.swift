@@ -44,7 +44,7 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
       let batch = Array(waiting.prefix(maximum))
       waiting.removeFirst(batch.count)
       do {
-        let outputs = try await process(batch.map(\.input))
+        let outputs = try await process(batch.map { $0.input })
         for (entry, output) in zip(batch, outputs) { entry.continuation.resume(returning: output) }
         for entry in batch.dropFirst(outputs.count) { entry.continuation.resume(throwing: MissingOutput()) }
       } catch {

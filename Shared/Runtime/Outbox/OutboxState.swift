@@ -67,7 +67,7 @@ struct OutboxState {
   // MARK: What comes
 
   /// A row was committed or read.
-  mutating func took(_ row: Int64, _ events: [Event?], createdAt: Date) {
+  mutating func took(_ row: Int64, _ events: some Collection<Event?>, createdAt: Date) {
     guard rows[row] == nil else { return }
     let known = events.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
     var state = Row(open: known, urgent: 0)
