@@ -16,7 +16,8 @@ import Synchronization
 ///
 /// Give it `cleanStart: false`, a `sessionExpiry` and a stable `clientId`; without these the broker forgets what it
 /// had sent when the connection goes. Only QoS 1 messages are held by the broker. An uplink that has ended is not
-/// started again: a new one with the same client id goes on where it stopped.
+/// started again: a new one with the same client id goes on where it stopped. It ends by itself when another connection
+/// takes its client id: whose that is, is for the owners to find out.
 public final class MQTTUplinkSession: Sendable {
   private let loop: EventLoop
   private let link: LoopBound<UplinkLink>
@@ -30,15 +31,18 @@ public final class MQTTUplinkSession: Sendable {
   ///   - loop: where it lives; any number of uplinks and sessions share one.
   ///   - subscriptions: made on every connection, `$share/group/filter` too.
   ///   - maximumBatch: the most messages of a batch; at least 1.
+  ///   - maximumBytes: a batch with so many bytes of payload takes no more.
   ///   - window: in a crowd batches begin at most once in this time.
   ///   - company: when it is quiet a batch waits for this; without it begins at once.
   ///   - logger: for connections lost and refused, and for `handle`'s errors.
+  ///   - mayConnect: asked before each attempt to connect; if not, it ends. On the loop.
   ///   - handle: takes one batch, in the broker's order, and returns when it is safe. Never called twice at a time; on
   ///     the loop.
   ///   - onState: on the loop.
   public init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription],
-    maximumBatch: Int = 1000, window: Duration = .milliseconds(5), company: Company? = nil, logger: Logger,
+    maximumBatch: Int = 1000, maximumBytes: Int = 8 << 20, window: Duration = .milliseconds(5),
+    company: Company? = nil, logger: Logger, mayConnect: @escaping @Sendable () -> Bool = { true },
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping @Sendable (MQTTSessionState) -> Void = { _ in }
   ) {
@@ -47,9 +51,9 @@ public final class MQTTUplinkSession: Sendable {
       loop,
       UplinkLink(
         configuration: configuration, loop: loop, subscriptions: subscriptions,
-        maximumBatch: max(1, maximumBatch), gathering: Gathering(loop, atMost: window), company: company,
-        logger: logger,
-        standing: standing, tally: tally, handle: handle, onState: onState))
+        limits: UplinkLink.Limits(messages: max(1, maximumBatch), bytes: maximumBytes),
+        gathering: Gathering(loop, atMost: window), company: company, logger: logger, standing: standing,
+        tally: tally, mayConnect: mayConnect, handle: handle, onState: onState))
   }
 
   /// An uplink that nobody holds any more stops as by `stop`.
