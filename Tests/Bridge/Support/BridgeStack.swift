@@ -43,10 +43,16 @@ final class BridgeStack: Sendable {
     loop = EventLoop.start("test")
   }
 
-  /// - Parameter ownKafka: for tests that stop it.
-  static func make(ownKafka: Bool = false) async throws -> BridgeStack {
+  /// - Parameters:
+  ///   - ownKafka: for tests that stop it.
+  ///   - change: what the broker's configuration says otherwise.
+  static func make(
+    ownKafka: Bool = false, _ change: (inout MosquittoServer.Options) -> Void = { _ in }
+  ) async throws -> BridgeStack {
     var options = MosquittoServer.Options()
     options.persistence = true
+    options.sysInterval = 1
+    change(&options)
     return try await BridgeStack(
       MosquittoServer(options), ownKafka ? KafkaServer() : .shared(), .shared())
   }
@@ -85,12 +91,6 @@ final class BridgeStack: Sendable {
         topic: KafkaTopic.deviceDownlink.rawValue, key: Array(key.utf8), value: Array("no json".utf8),
         headers: [KafkaHeader(EventHeader.type, "martlet.downlink.command")])
     ])
-  }
-
-  /// What PostgreSQL holds of the slots: `number owner` a line.
-  func slots() async throws -> String {
-    try await postgres.psql(
-      "SELECT slot || ' ' || coalesce(owner, '-') FROM bridge.client_slot ORDER BY 1", database: database)
   }
 }
 
