@@ -92,7 +92,6 @@ public enum MQTTDisconnectReason: Sendable, Equatable, CustomStringConvertible {
 public enum MQTTSessionState: Sendable, Equatable {
   /// Connected, and every configured subscription was answered by the broker.
   case connected(sessionPresent: Bool)
-  /// Not connected. It is being tried again, unless the owner ended the session, or it is an uplink that may not
-  /// connect any more (`aborted`) or whose client id another connection has taken (`sessionTakenOver`).
+  /// Not connected. It is being tried again, unless the owner ended the session or wanted one connection only.
   case disconnected(MQTTDisconnectReason)
 }

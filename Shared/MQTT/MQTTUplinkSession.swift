@@ -16,8 +16,7 @@ import Synchronization
 ///
 /// Give it `cleanStart: false`, a `sessionExpiry` and a stable `clientId`; without these the broker forgets what it
 /// had sent when the connection goes. Only QoS 1 messages are held by the broker. An uplink that has ended is not
-/// started again: a new one with the same client id goes on where it stopped. It ends by itself when another connection
-/// takes its client id: whose that is, is for the owners to find out.
+/// started again: a new one with the same client id goes on where it stopped.
 public final class MQTTUplinkSession: Sendable {
   private let loop: EventLoop
   private let link: LoopBound<UplinkLink>
@@ -35,14 +34,16 @@ public final class MQTTUplinkSession: Sendable {
   ///   - window: in a crowd batches begin at most once in this time.
   ///   - company: when it is quiet a batch waits for this; without it begins at once.
   ///   - logger: for connections lost and refused, and for `handle`'s errors.
-  ///   - mayConnect: asked before each attempt to connect; if not, it ends. On the loop.
+  ///   - reconnects: whether it tries again when the connection is lost or was not made. Where several take turns with
+  ///     a client id it must not: Mosquitto 2.0.11 closes the connection of one that was taken over without a word, and
+  ///     two that try again take it from each other for ever.
   ///   - handle: takes one batch, in the broker's order, and returns when it is safe. Never called twice at a time; on
   ///     the loop.
   ///   - onState: on the loop.
   public init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription],
     maximumBatch: Int = 1000, maximumBytes: Int = 8 << 20, window: Duration = .milliseconds(5),
-    company: Company? = nil, logger: Logger, mayConnect: @escaping @Sendable () -> Bool = { true },
+    company: Company? = nil, logger: Logger, reconnects: Bool = true,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping @Sendable (MQTTSessionState) -> Void = { _ in }
   ) {
@@ -53,7 +54,7 @@ public final class MQTTUplinkSession: Sendable {
         configuration: configuration, loop: loop, subscriptions: subscriptions,
         limits: UplinkLink.Limits(messages: max(1, maximumBatch), bytes: maximumBytes),
         gathering: Gathering(loop, atMost: window), company: company, logger: logger, standing: standing,
-        tally: tally, mayConnect: mayConnect, handle: handle, onState: onState))
+        tally: tally, reconnects: reconnects, handle: handle, onState: onState))
   }
 
   /// An uplink that nobody holds any more stops as by `stop`.

@@ -18,9 +18,11 @@ extension EndToEnd {
       // Each speaks of what it reads.
       for bridge in [first, second, third] {
         try await eventually("it reads one") {
-          try await bridge.get("metrics").split(separator: "\n").count {
-            $0.hasPrefix("martlet_bridge_uplink_session{") && ($0.hasSuffix(" 1") || $0.hasSuffix(" 1.0"))
-          } == 1
+          var read = 0.0
+          for name in ["status", "reported", "state"] {
+            read += try await bridge.metric(#"martlet_bridge_uplink_session{class="\#(name)"}"#)
+          }
+          return read == 1
         }
       }
       // In order: what they had is another's at once.
@@ -76,7 +78,26 @@ extension EndToEnd {
       #expect(try await stack.firsts(of: device.id, count: 600) == (0..<600).map { $0 })
       // One session came back by way of the table, and none by force.
       #expect(try await stack.epochs() == epochs + 1)
-      #expect(!second.logText.contains("taken over"))
+      #expect(!second.logText.contains("MQTT connection down"))
+    }
+
+    /// Somebody without a lease has the client id, as another stack with the same prefix would: no fight, and no end.
+    @Test func aStrangerWithTheClientIdIsNotFought() async throws {
+      let stack = try await BridgeStack.make()
+      let bridge = try await stack.startBridge(settings: ["MARTLET_MQTT_CLIENT_PREFIX": "one"])
+      defer { bridge.process.stop() }
+      let device = try await stack.device(topics: [])
+      let stranger = MQTTUplinkSession(
+        configuration: MQTTConfiguration(
+          host: "127.0.0.1", port: stack.mosquitto.port, clientId: "one-uplink-state", cleanStart: false,
+          sessionExpiry: 3600), loop: stack.loop, subscriptions: [], logger: BridgeStack.logger,
+        handle: { _ in throw CancellationError() })
+      // It insists, each time that it is thrown out.
+      stranger.start()
+      try await eventually("the bridge says so") { bridge.logText.contains("mqtt-client-prefix") }
+      try await device.send(numbers: 0..<20)
+      await stranger.stop()
+      #expect(try await stack.firsts(of: device.id, count: 20) == (0..<20).map { $0 })
     }
 
     /// Without the database nobody knows whose the sessions are: they are left until it answers.

@@ -16,22 +16,26 @@ struct HeldSession {
   var upSince = ContinuousClock.now
   /// Empties and ends a session of the former design.
   var draining: Task<Void, Never>?
-  /// How often somebody without a lease has taken the client id, and until when it is left to them.
-  var intrusions = 0
-  var leftUntil = ContinuousClock.now
+  /// How many connections in a row did not last, and when the next may be tried.
+  var failures = 0
+  var nextTry = ContinuousClock.now
 
   init(epoch: Int64, until end: ContinuousClock.Instant) {
     (self.epoch, lease) = (epoch, Lease(until: end))
   }
 
   /// Whether it should have a connection and has none.
-  var isIdle: Bool { link == nil && lease.isValid && .now >= leftUntil }
+  var isIdle: Bool { link == nil && lease.isValid && .now >= nextTry }
 
-  /// Another connection has taken the client id while the lease is ours: two that both insist would throw each other
-  /// out for ever.
-  mutating func yield() {
-    if .now - upSince > .seconds(60) { intrusions = 0 }
-    intrusions = min(intrusions + 1, 6)
-    leftUntil = .now + .milliseconds(500) * (1 << intrusions)
+  /// The connection is gone, or none came. One that had lasted is tried again at once. If not, perhaps somebody without
+  /// a lease has the client id too, and two that insist would throw each other out for ever.
+  mutating func lostConnection() {
+    link = nil
+    failures = isUp && .now - upSince > Self.settledAfter ? 0 : min(failures + 1, 6)
+    isUp = false
+    let longest = Duration.milliseconds(failures == 0 ? 0 : 150 * (1 << failures))
+    nextTry = .now + longest * Double.random(in: 0.5...1)
   }
+
+  private static let settledAfter = Duration.seconds(10)
 }

@@ -18,6 +18,8 @@ actor UplinkSessions: Service {
   /// Whether this replica reaches the broker.
   private let isConnected: @Sendable () -> Bool
   private let look: Wakeup
+  /// When to look again.
+  private var pause = Duration.zero
   private var held: [UplinkSessionName: HeldSession] = [:]
   private var lives = 0
   private var lastConnected = ContinuousClock.now - .seconds(3600)
@@ -26,7 +28,7 @@ actor UplinkSessions: Service {
   private nonisolated let unready = Mutex<String?>("the leases have not been looked at yet")
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-  /// How often leases are renewed. With `UplinkLeases.seconds` a dead replica's sessions are another's within 5 s.
+  /// How often leases are renewed.
   private static let interval = Duration.seconds(1)
   /// A replica without the broker for so long gives its sessions to one that has it.
   private static let patience = Duration.seconds(3)
@@ -51,10 +53,11 @@ actor UplinkSessions: Service {
     let watch = loop.task { await self.watchLeases() }
     defer { watch.cancel() }
     while !Task.isCancelled {
+      pause = hasBeenComplete ? Self.interval : .milliseconds(200)
       do { try await round() } catch is CancellationError { break } catch {
         logger.warning("the uplink sessions' leases could not be looked at", ["error": "\(error)"])
       }
-      await look.wait(atMost: hasBeenComplete ? Self.interval : .milliseconds(200))
+      await look.wait(atMost: pause)
     }
     // Not in this task: it is cancelled.
     await loop.task { await self.depart() }.value
@@ -64,8 +67,10 @@ actor UplinkSessions: Service {
   private func round() async throws {
     if isConnected() { lastConnected = .now }
     let end = ContinuousClock.now + UplinkLeases.validity
-    let (rows, replicas) = try await leases.renew(
+    let (rows, replicas, next) = try await leases.renew(
       isAble: .now - lastConnected < Self.patience, up: held.filter(\.value.isUp).map(\.key))
+    // The lease of one that is dead runs out before it is renewed: it is taken at once.
+    if let next { pause = min(pause, next + .milliseconds(20)) }
     for action in SessionPlan.actions(
       leases: rows, replicas: replicas, me: leases.me, held: Set(held.keys))
     {
@@ -84,7 +89,8 @@ actor UplinkSessions: Service {
     if held[name] == nil { held[name] = HeldSession(epoch: epoch, until: end) }
     held[name]?.epoch = epoch
     held[name]?.lease.renew(until: end)
-    if held[name]?.isIdle == true { connect(name) }
+    guard let session = held[name], session.link == nil else { return }
+    if session.isIdle { connect(name) } else { pause = max(.zero, min(pause, session.nextTry - .now)) }
   }
 
   private func take(_ name: UplinkSessionName, _ epoch: Int64) async throws {
@@ -118,7 +124,7 @@ actor UplinkSessions: Service {
     let life = lives
     let link = MQTTUplinkSession(
       configuration: settings.uplink(name), loop: loop, subscriptions: MqttSettings.subscriptions(name),
-      logger: logger, mayConnect: { lease.isValid },
+      logger: logger, reconnects: false,
       handle: { [handler] messages in
         // A process that was stopped meanwhile: whoever reads the session now has these messages too.
         guard lease.isValid else { throw LeaseRanOut() }
@@ -138,14 +144,20 @@ actor UplinkSessions: Service {
       held[name]?.upSince = .now
       noteUp(name, true)
     case .disconnected(let reason):
+      if held[name]?.isUp == true { noteLoss(name, reason) }
+      held[name]?.lostConnection()
       noteUp(name, false)
-      guard reason == .byBroker(.sessionTakenOver) || reason == .aborted else { break }
-      held[name]?.link = nil
-      if reason != .aborted { held[name]?.yield() }
     }
     noteReadiness()
-    // The row says that it is up, or who has the client id now.
+    // The row says that it is up; or whether it is ours still: only then there is another connection.
     look.signal()
+  }
+
+  private func noteLoss(_ name: UplinkSessionName, _ reason: MQTTDisconnectReason) {
+    guard let session = held[name], session.failures > 0 else { return }
+    logger.warning(
+      "its connections do not last: does another stack use the same mqtt-client-prefix?",
+      ["session": name.text, "reason": reason.description])
   }
 
   /// Ends the connection here and now, without an acknowledgement.

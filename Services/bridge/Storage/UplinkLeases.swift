@@ -18,8 +18,9 @@ struct UplinkLeases: Sendable {
   /// - Parameters:
   ///   - isAble: whether it reaches the broker.
   ///   - up: those of its sessions that are subscribed.
+  /// - Returns: all rows; who lives; and how long until the first lease of another runs out, if any does.
   func renew(isAble: Bool, up: [UplinkSessionName]) async throws -> (
-    leases: [UplinkLease], replicas: [LivingReplica]
+    leases: [UplinkLease], replicas: [LivingReplica], next: Duration?
   ) {
     let results = try await database.pipeline([
       """
@@ -34,21 +35,28 @@ struct UplinkLeases: Sendable {
         (clock_timestamp() + make_interval(secs => \(Self.seconds)), name = ANY(\(up.map(\.text))::text[]))
       WHERE process = \(me)
       """,
-      "SELECT name, process, epoch, lease_until > clock_timestamp(), is_up FROM uplink_session",
+      """
+      SELECT name, process, epoch, is_up,
+        CASE WHEN lease_until > clock_timestamp()
+          THEN extract(epoch FROM lease_until - clock_timestamp())::float8 END
+      FROM uplink_session
+      """,
       "SELECT process, is_able FROM bridge_replica WHERE alive_until > clock_timestamp()",
       "DELETE FROM bridge_replica WHERE alive_until < clock_timestamp() - interval '1 minute'",
     ])
+    var next: Double?
     let leases = try results[2].compactMap { row -> UplinkLease? in
-      let (text, holder, epoch, isCurrent, isUp) = try row.decode((String, UUID?, Int64, Bool, Bool).self)
+      let (text, holder, epoch, isUp, left) = try row.decode((String, UUID?, Int64, Bool, Double?).self)
+      if let left, holder != me { next = min(next ?? left, left) }
       return UplinkSessionName(text).map {
-        UplinkLease(name: $0, holder: holder, epoch: epoch, isCurrent: isCurrent, isUp: isUp)
+        UplinkLease(name: $0, holder: holder, epoch: epoch, isCurrent: left != nil, isUp: isUp)
       }
     }
     let replicas = try results[3].map { row in
       let (process, isAble) = try row.decode((UUID, Bool).self)
       return LivingReplica(process: process, isAble: isAble)
     }
-    return (leases, replicas)
+    return (leases, replicas, next.map { .seconds($0) })
   }
 
   /// Takes a session that nobody holds and that has not changed hands meanwhile.

@@ -25,7 +25,6 @@ extension Link {
 
   private func beginAttempt() {
     phase = .connecting
-    guard mayConnect else { return end(.aborted) }
     attemptNumber &+= 1
     brokerReason = nil
     limitWait()
@@ -80,8 +79,7 @@ extension Link {
     let told = brokerReason ?? reason
     close()
     phase = .waiting
-    let isTaken = yieldsClientId && told == .byBroker(.sessionTakenOver)
-    guard dropped(), !isTaken else { return end(told, wasUp: wasUp) }
+    guard dropped() else { return end(told, wasUp: wasUp) }
     let wait = Duration.nanoseconds(Int64(clamping: backoff.delay(attempt: attempt)))
     attempt += 1
     timers.next = loop.schedule(after: wait) { [self] in

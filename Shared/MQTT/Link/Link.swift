@@ -81,10 +81,6 @@ class Link {
   var readsAtOnce: Int { 64 }
   /// Whether more may be read now.
   var hasRoom: Bool { true }
-  /// Whether a connection may be made now; if not, it ends.
-  var mayConnect: Bool { true }
-  /// Whether it ends when another connection has taken its client id: trying again would take it back, for ever.
-  var yieldsClientId: Bool { false }
   /// Whether the subscriptions are made on the next connection.
   var subscribes: Bool { true }
 

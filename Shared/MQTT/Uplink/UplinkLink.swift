@@ -24,7 +24,7 @@ final class UplinkLink: Link {
   }
 
   private let limits: Limits
-  private let isAllowed: @Sendable () -> Bool
+  private let reconnects: Bool
   private let handling: @Sendable ([MQTTMessage]) async throws -> Void
   private let tally: UplinkTally
   private var gathering: Gathering
@@ -49,12 +49,12 @@ final class UplinkLink: Link {
   init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription], limits: Limits,
     gathering: Gathering, company: Company?, logger: Logger, standing: Standing, tally: UplinkTally,
-    mayConnect: @escaping @Sendable () -> Bool,
+    reconnects: Bool,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping (MQTTSessionState) -> Void
   ) {
     self.limits = limits
-    isAllowed = mayConnect
+    self.reconnects = reconnects
     self.gathering = gathering
     self.company = company
     self.tally = tally
@@ -76,8 +76,6 @@ final class UplinkLink: Link {
 
   override var readsAtOnce: Int { 256 }
   override var hasRoom: Bool { batch.count < limits.messages && batchBytes < limits.bytes }
-  override var mayConnect: Bool { isAllowed() }
-  override var yieldsClientId: Bool { true }
   /// While leaving, the session is only drained.
   override var subscribes: Bool { ending?.wish != .leave }
 
@@ -185,7 +183,7 @@ final class UplinkLink: Link {
     known = 0
     barrier = Barrier()
     // Leaving needs a connection, stopping does not.
-    return ending?.wish != .stop
+    return reconnects && ending?.wish != .stop
   }
 
   // MARK: Ending

@@ -58,8 +58,11 @@ final class BridgeStack: Sendable {
   }
 
   /// Starts a bridge and waits until it is ready.
-  func startBridge(_ replica: String = "1", isReady: Bool = true) async throws -> Bridge {
-    let bridge = try Bridge(self, replica: replica)
+  /// - Parameter settings: more of them, as environment variables.
+  func startBridge(
+    _ replica: String = "1", isReady: Bool = true, settings: [String: String] = [:]
+  ) async throws -> Bridge {
+    let bridge = try Bridge(self, replica: replica, settings)
     if isReady { try await bridge.becomesReady() }
     return bridge
   }
@@ -107,7 +110,7 @@ final class Bridge: Sendable {
   let port: Int
   private let log: URL
 
-  init(_ stack: BridgeStack, replica: String) throws {
+  init(_ stack: BridgeStack, replica: String, _ settings: [String: String]) throws {
     port = try freePort()
     log = try RunFolder.make("bridge-\(replica)").appending(path: "bridge.log")
     process = try ChildProcess(
@@ -117,7 +120,9 @@ final class Bridge: Sendable {
         "--http-port", "\(port)", "--kafka-bootstrap",
         stack.kafka.bootstrapServers, "--mqtt-port", "\(stack.mosquitto.port)", "--replica", replica,
       ], log: log,
-      environment: ["MARTLET_DATABASE_URL": stack.databaseURL, "MARTLET_MQTT_PASSWORD": "not-looked-at"])
+      environment: settings.merging([
+        "MARTLET_DATABASE_URL": stack.databaseURL, "MARTLET_MQTT_PASSWORD": "not-looked-at",
+      ]) { $1 })
   }
 
   var logText: String { (try? String(contentsOf: log, encoding: .utf8)) ?? "" }

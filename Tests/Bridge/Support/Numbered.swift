@@ -45,6 +45,13 @@ extension BridgeStack {
 }
 
 extension Bridge {
+  /// The value of one of its metrics, given with its labels.
+  func metric(_ name: String) async throws -> Double {
+    let lines = try await get("metrics").split(separator: "\n")
+    let line = lines.first { $0.hasPrefix(name + " ") } ?? ""
+    return line.split(separator: " ").last.flatMap { Double($0) } ?? .nan
+  }
+
   /// What it has in memory, in bytes.
   func residentBytes() throws -> Int {
     let status = try String(contentsOfFile: "/proc/\(process.pid)/status", encoding: .utf8)
