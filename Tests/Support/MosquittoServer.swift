@@ -12,7 +12,7 @@ public final class MosquittoServer: Sendable {
     /// How many QoS 1 messages may be unacknowledged, in both directions.
     public var maximumInFlight = 1000
     /// How many bytes more wait for one client, however many messages; as in `deploy/mosquitto`.
-    public var queuedBytes = 1 << 30
+    public var queuedBytes = 256 << 20
     /// After how many seconds it says again how it is, on `$SYS`; 0 means never.
     public var sysInterval = 0
     /// Lines of an ACL file; `nil` means no ACL.

@@ -13,6 +13,8 @@ public struct MqttSettings: Sendable {
   public let clientPrefix: String
   /// The broker's `max_queued_bytes`.
   public let queueBytes: Int
+  /// As `deploy/mosquitto` has it; docs/operations.md says what it is good for.
+  public static let defaultQueueBytes = 256 << 20
 
   public init(_ settings: inout SettingsReader) {
     host = settings.string("mqtt-host", default: "127.0.0.1", help: "The MQTT broker.")
@@ -24,7 +26,7 @@ public struct MqttSettings: Sendable {
       "mqtt-client-prefix", default: "martlet",
       help: "What the bridge's client ids begin with; two stacks on one broker need different ones.")
     queueBytes = settings.int(
-      "mqtt-queue-bytes", default: 1 << 30, in: 1...Int.max,
+      "mqtt-queue-bytes", default: Self.defaultQueueBytes, in: 1...Int.max,
       help: "The broker's max_queued_bytes: beyond it the broker drops what devices send.")
   }
 
