@@ -15,6 +15,13 @@ struct BridgeMetrics: Sendable {
   let confirming: Timer
   /// Publications that wait for their PUBACK.
   let unacknowledged: Gauge
+  /// Retained messages of devices that were passed over.
+  let retained: Counter
+  private let sessions: [UplinkClass: Gauge]
+  /// What the broker has stored, in bytes.
+  let brokerStored: Gauge
+  /// The broker's bound for each session, in bytes.
+  let brokerBound: Gauge
 
   init(_ metrics: Metrics) {
     uplinks = Dictionary(
@@ -56,9 +63,29 @@ struct BridgeMetrics: Sendable {
       "martlet_bridge_publish_seconds", help: "From handing a batch to the broker until its last PUBACK.")
     confirming = metrics.timer(
       "martlet_bridge_uplink_seconds", help: "From reading a batch of uplinks until Kafka has confirmed it.")
+    retained = metrics.counter(
+      "martlet_bridge_retained_ignored_total",
+      help: "Retained messages of devices, which count on presence alone.")
+    sessions = Dictionary(
+      uniqueKeysWithValues: UplinkClass.allCases.map { known in
+        (
+          known,
+          metrics.gauge(
+            "martlet_bridge_uplink_session", help: "1 where this replica reads the session of this class.",
+            labels: [("class", known.rawValue)])
+        )
+      })
+    brokerStored = metrics.gauge(
+      "martlet_bridge_broker_stored_bytes",
+      help: "Payloads that the broker has stored, by its own count: what waits, and what is retained.")
+    brokerBound = metrics.gauge(
+      "martlet_bridge_broker_bound_bytes",
+      help: "The broker's max_queued_bytes: what waits beyond it in one session is lost.")
     unacknowledged = metrics.gauge(
       "martlet_bridge_unacknowledged", help: "Publications that the broker has not answered yet.")
   }
+
+  func note(_ known: UplinkClass, isRead: Bool) { sessions[known]?.set(isRead ? 1 : 0) }
 
   func count(_ kind: Uplink.Kind) { uplinks[kind]?.increment() }
 

@@ -20,7 +20,7 @@ public struct BridgeSettings: Sendable {
 /// Carries what devices say from MQTT to Kafka, and what the services have for them from Kafka to MQTT.
 public struct BridgeService: Sendable {
   private let runtime: ServiceRuntime
-  private let uplink: UplinkSlots
+  private let uplink: UplinkSessions
   private let downlink: DownlinkConsumer
   private let announcer: BrokerAnnouncer
 
@@ -33,16 +33,18 @@ public struct BridgeService: Sendable {
     let announcer = BrokerAnnouncer(loop: loop, producer: producer, metrics: metrics)
     let session = DownlinkSession(
       loop: loop, configuration: settings.mqtt.downlink(replica: replica),
+      watch: BrokerWatch(bound: settings.mqtt.queueBytes, metrics: metrics, logger: runtime.logger),
       logger: runtime.logger,
       onConnect: { announcer.brokerConnected() })
     let downlink = try DownlinkConsumer(
       loop: loop, kafka: runtime.kafka, replica: replica, session: session, producer: producer,
       metrics: metrics,
       logger: runtime.logger)
-    let uplink = UplinkSlots(
-      loop: loop, slots: ClientSlots(database: runtime.database), replica: replica, settings: settings.mqtt,
+    let uplink = UplinkSessions(
+      loop: loop, leases: UplinkLeases(database: runtime.database, me: .v7(), replica: replica),
+      settings: settings.mqtt,
       handler: UplinkHandler(producer: producer, metrics: metrics, logger: runtime.logger.labelled("uplink")),
-      logger: runtime.logger)
+      metrics: metrics, logger: runtime.logger, isConnected: { session.isConnected })
     runtime.health.register("mqtt-uplink") { uplink.notReady() }
     runtime.health.register("mqtt-downlink") {
       session.isConnected ? nil : "not connected to the MQTT broker"
@@ -61,6 +63,7 @@ public struct BridgeService: Sendable {
   }
 
   private static let migrations = [
-    PostgresMigration("V0001_client_slot", embedded: PackageResources.V0001_client_slot_sql)
+    PostgresMigration("V0001_client_slot", embedded: PackageResources.V0001_client_slot_sql),
+    PostgresMigration("V0002_uplink_session", embedded: PackageResources.V0002_uplink_session_sql),
   ]
 }

@@ -92,6 +92,6 @@ public enum MQTTDisconnectReason: Sendable, Equatable, CustomStringConvertible {
 public enum MQTTSessionState: Sendable, Equatable {
   /// Connected, and every configured subscription was answered by the broker.
   case connected(sessionPresent: Bool)
-  /// Not connected. Unless the owner ended the session it is being tried again.
+  /// Not connected. It is being tried again, unless the owner ended the session or wanted one connection only.
   case disconnected(MQTTDisconnectReason)
 }

@@ -88,11 +88,22 @@ public struct MQTTSubscription: Sendable, Hashable {
   public var filter: String
   /// The highest QoS at which messages are delivered.
   public var qos: MQTTQoS
+  /// When the broker sends what it keeps retained.
+  public var retained: Retained
+
+  /// When the broker sends the retained messages of a subscription.
+  public enum Retained: Int32, Sendable {
+    /// Each time that it is made, so on every connection.
+    case always = 0x00
+    /// When the session did not have it yet.
+    case ifNew = 0x10
+  }
 
   /// - Parameters: see the properties.
-  public init(_ filter: String, qos: MQTTQoS = .atLeastOnce) {
+  public init(_ filter: String, qos: MQTTQoS = .atLeastOnce, retained: Retained = .always) {
     self.filter = filter
     self.qos = qos
+    self.retained = retained
   }
 
   /// - Parameters: see the properties.

@@ -30,15 +30,20 @@ public final class MQTTUplinkSession: Sendable {
   ///   - loop: where it lives; any number of uplinks and sessions share one.
   ///   - subscriptions: made on every connection, `$share/group/filter` too.
   ///   - maximumBatch: the most messages of a batch; at least 1.
+  ///   - maximumBytes: a batch with so many bytes of payload takes no more.
   ///   - window: in a crowd batches begin at most once in this time.
   ///   - company: when it is quiet a batch waits for this; without it begins at once.
   ///   - logger: for connections lost and refused, and for `handle`'s errors.
+  ///   - reconnects: whether it tries again when the connection is lost or was not made. Where several take turns with
+  ///     a client id it must not: Mosquitto 2.0.11 closes the connection of one that was taken over without a word, and
+  ///     two that try again take it from each other for ever.
   ///   - handle: takes one batch, in the broker's order, and returns when it is safe. Never called twice at a time; on
   ///     the loop.
   ///   - onState: on the loop.
   public init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription],
-    maximumBatch: Int = 1000, window: Duration = .milliseconds(5), company: Company? = nil, logger: Logger,
+    maximumBatch: Int = 1000, maximumBytes: Int = 8 << 20, window: Duration = .milliseconds(5),
+    company: Company? = nil, logger: Logger, reconnects: Bool = true,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping @Sendable (MQTTSessionState) -> Void = { _ in }
   ) {
@@ -47,9 +52,9 @@ public final class MQTTUplinkSession: Sendable {
       loop,
       UplinkLink(
         configuration: configuration, loop: loop, subscriptions: subscriptions,
-        maximumBatch: max(1, maximumBatch), gathering: Gathering(loop, atMost: window), company: company,
-        logger: logger,
-        standing: standing, tally: tally, handle: handle, onState: onState))
+        limits: UplinkLink.Limits(messages: max(1, maximumBatch), bytes: maximumBytes),
+        gathering: Gathering(loop, atMost: window), company: company, logger: logger, standing: standing,
+        tally: tally, reconnects: reconnects, handle: handle, onState: onState))
   }
 
   /// An uplink that nobody holds any more stops as by `stop`.

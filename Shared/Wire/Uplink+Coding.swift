@@ -72,9 +72,11 @@ extension Uplink {
   }
 
   /// The record for the uplink topic.
-  public func event(deviceId: String, traceparent: String?) -> Event {
+  /// - Parameter time: when it happened, if that is not when it is published.
+  public func event(deviceId: String, traceparent: String?, time: Date? = nil) -> Event {
     Event(
-      topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: payload, traceparent: traceparent)
+      topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: payload, traceparent: traceparent,
+      time: time)
   }
 
   /// Reads what a device sent or what stands on the topic.

@@ -16,7 +16,8 @@ public enum Uplink: Sendable, Equatable {
   case sent(id: UUID)
   /// From the bridge: the broker took it, but nobody listens on the device's topic; or it came too late to send.
   case undelivered(id: UUID, reason: Undelivered)
-  /// From the bridge: the broker has the desired document of that revision.
+  /// From the bridge: the desired document that the broker keeps is of that revision now, as the broker itself told;
+  /// an older one after a newer means that it went back.
   case published(revision: Int64)
   /// From the bridge: it is connected to the broker anew, which may have forgotten what it had not delivered.
   case brokerConnected

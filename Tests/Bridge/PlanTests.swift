@@ -61,9 +61,34 @@ import Wire
     }
   }
 
+  @Test func whatTheBrokerKeepsAsDesired() {
+    let topic = DeviceTopic.desired.of(device)
+    func translate(_ payload: String, _ isRetained: Bool) -> UplinkTranslation {
+      UplinkTranslation(topic: topic, payload: Array(payload.utf8), isRetained: isRetained, traceparent: nil)
+    }
+    for isRetained in [false, true] {
+      #expect(
+        translate(#"{"revision":7,"slots":{}}"#, isRetained)
+          == .observed(deviceId: device, revision: 7, traceparent: nil))
+    }
+    guard case .rejected(device, _) = translate("", false) else {
+      Issue.record("an empty one has no revision")
+      return
+    }
+  }
+
+  @Test func retainedCountsOnPresenceAlone() {
+    for topic in DeviceTopic.uplinks {
+      let payload = topic == .presence ? #"{"online":false}"# : "{}"
+      let translation = UplinkTranslation(
+        topic: topic.of(device), payload: Array(payload.utf8), isRetained: true, traceparent: nil)
+      #expect((translation == .ignored) == (topic != .presence))
+    }
+  }
+
   @Test func topicsThatAreNot() {
     let reason = "not a topic that devices send on"
-    for topic in [DeviceTopic.command, .commandReceipt, .desired] {
+    for topic in [DeviceTopic.command, .commandReceipt] {
       #expect(translate(topic.of(device), "{}") == .rejected(deviceId: nil, reason: reason))
     }
     for topic in [
@@ -218,10 +243,10 @@ import Wire
       switch outcome {
       case .accepted:
         #expect(DownlinkPlan.report(command, outcome) == .sent(id: id))
-        #expect(DownlinkPlan.report(desired, outcome) == .published(revision: 7))
+        #expect(DownlinkPlan.report(desired, outcome) == nil)
       case .noSubscriber:
         #expect(DownlinkPlan.report(command, outcome) == .undelivered(id: id, reason: .noSubscriber))
-        #expect(DownlinkPlan.report(desired, outcome) == .published(revision: 7))
+        #expect(DownlinkPlan.report(desired, outcome) == nil)
       case .refused:
         #expect(DownlinkPlan.report(command, outcome) == .undelivered(id: id, reason: .refused))
         #expect(DownlinkPlan.report(desired, outcome) == nil)

@@ -58,6 +58,25 @@ import Wire
     #expect(device.delivery.publishedAt == now)
   }
 
+  @Test func whatWentBackAtTheBrokerIsSentAgain() {
+    var device = device()
+    _ = device.settle(["wifi": candidate(version: 1)], at: now)
+    _ = device.settle(["wifi": candidate(version: 2)], at: now)
+    _ = device.published(2, at: now)
+    #expect(device.delivery.nextAttemptAt == nil)
+    #expect(device.published(1, at: now + 60).isEmpty, "others are told nothing")
+    #expect(device.delivery.nextAttemptAt == now + 65)
+    _ = device.published(2, at: now + 59)
+    #expect(device.delivery.nextAttemptAt == now + 65, "it was there before it went back")
+    #expect(device.sendAgain(at: now + 65) == [.send])
+    _ = device.published(2, at: now + 66)
+    #expect(device.delivery.nextAttemptAt == nil)
+    // A batch that is repeated brings the old one and then the new one.
+    _ = device.published(1, at: now + 70)
+    _ = device.published(2, at: now + 70)
+    #expect(device.delivery.nextAttemptAt == nil)
+  }
+
   @Test func anUnconfirmedDocumentIsSentAgainWithLongerAndLongerPauses() {
     var device = device()
     _ = device.settle(["wifi": candidate(version: 1)], at: now)

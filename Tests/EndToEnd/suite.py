@@ -206,7 +206,7 @@ def up(replicas=1, **environment):
 
 
 def one_replica():
-    """Ends second replicas, gracefully: two bridges may swap what one device says within a moment."""
+    """Ends second replicas, gracefully."""
     for file in RUN.glob("*-2.pid"):
         process = int(file.read_text())
         if Path(f"/proc/{process}").exists():

@@ -11,8 +11,10 @@ public final class MosquittoServer: Sendable {
     public var persistence = false
     /// How many QoS 1 messages may be unacknowledged, in both directions.
     public var maximumInFlight = 1000
-    /// How many more wait for one client.
-    public var maximumQueued = 100_000
+    /// How many bytes more wait for one client, however many messages; as in `deploy/mosquitto`.
+    public var queuedBytes = 256 << 20
+    /// After how many seconds it says again how it is, on `$SYS`; 0 means never.
+    public var sysInterval = 0
     /// Lines of an ACL file; `nil` means no ACL.
     public var acl: [String]?
     /// More lines for mosquitto.conf.
@@ -83,8 +85,9 @@ public final class MosquittoServer: Sendable {
   private func writeConfiguration(_ options: Options) throws {
     var lines = [
       "listener \(port) \(host)", "set_tcp_nodelay true", "max_inflight_messages \(options.maximumInFlight)",
-      "max_queued_messages \(options.maximumQueued)", "persistence \(options.persistence)",
-      "persistence_location \(folder.path)/", "autosave_interval 0", "sys_interval 0",
+      "max_queued_messages 0", "max_queued_bytes \(options.queuedBytes)",
+      "persistence \(options.persistence)", "persistence_location \(folder.path)/", "autosave_interval 0",
+      "sys_interval \(options.sysInterval)",
       "allow_anonymous \(options.accounts.isEmpty)",
     ]
     // As root it would change to a user who may not write here.

@@ -68,10 +68,10 @@ public enum DownlinkPlan: Sendable, Equatable {
     case (.command(let command), .accepted): .sent(id: command.id)
     case (.command(let command), .noSubscriber): .undelivered(id: command.id, reason: .noSubscriber)
     case (.command(let command), .refused): .undelivered(id: command.id, reason: .refused)
-    // Retained: the broker has it, whoever listens.
-    case (.desired(let revision, _), .accepted), (.desired(let revision, _), .noSubscriber):
-      .published(revision: revision)
-    case (.desired, .refused), (.receipt, .accepted), (.receipt, .noSubscriber), (.receipt, .refused): nil
+    // What the broker keeps is told by the uplink session that watches it (decision 13).
+    case (.desired, .accepted), (.desired, .noSubscriber), (.desired, .refused), (.receipt, .accepted),
+      (.receipt, .noSubscriber), (.receipt, .refused):
+      nil
     }
   }
 

@@ -5,6 +5,10 @@ import Wire
 public enum UplinkTranslation: Sendable, Equatable {
   /// It goes to the services as it came.
   case accepted(kind: Uplink.Kind, deviceId: String, traceparent: String?)
+  /// The broker keeps the desired document of that revision now.
+  case observed(deviceId: String, revision: Int64, traceparent: String?)
+  /// Retained, where that does not count.
+  case ignored
   /// It cannot be understood. The reason holds nothing of the payload.
   case rejected(deviceId: String?, reason: String)
 
@@ -14,10 +18,24 @@ public enum UplinkTranslation: Sendable, Equatable {
   /// - Parameters:
   ///   - topic: the topic's name.
   ///   - payload: as it came.
+  ///   - isRetained: whether the broker had kept it.
   ///   - traceparent: the user property of that name; one that is not valid counts as none.
-  public init(topic: String, payload: [UInt8], traceparent: String?) {
-    guard let (deviceId, topic) = DeviceTopic.parse(topic), let kind = Uplink.Kind(topic) else {
+  public init(topic: String, payload: [UInt8], isRetained: Bool = false, traceparent: String?) {
+    let valid = traceparent.flatMap { TraceContext(traceparent: $0) == nil ? nil : $0 }
+    guard let (deviceId, topic) = DeviceTopic.parse(topic) else {
       self = .rejected(deviceId: nil, reason: "not a topic that devices send on")
+      return
+    }
+    if topic == .desired {
+      self = Self.observation(deviceId, payload, valid)
+      return
+    }
+    guard let kind = Uplink.Kind(topic) else {
+      self = .rejected(deviceId: nil, reason: "not a topic that devices send on")
+      return
+    }
+    guard !isRetained || kind == .presence else {
+      self = .ignored
       return
     }
     guard payload.count <= Self.maximumBytes else {
@@ -30,8 +48,16 @@ public enum UplinkTranslation: Sendable, Equatable {
       self = .rejected(deviceId: deviceId, reason: Rejection.reason(error))
       return
     }
-    let valid = traceparent.flatMap { TraceContext(traceparent: $0) == nil ? nil : $0 }
     self = .accepted(kind: kind, deviceId: deviceId, traceparent: valid)
+  }
+
+  private static func observation(_ deviceId: String, _ payload: [UInt8], _ traceparent: String?) -> Self {
+    do {
+      guard case .desired(let revision, _) = try Downlink(type: Downlink.desiredType, payload: payload) else {
+        return .ignored
+      }
+      return .observed(deviceId: deviceId, revision: revision, traceparent: traceparent)
+    } catch { return .rejected(deviceId: deviceId, reason: Rejection.reason(error)) }
   }
 }
 

@@ -22,13 +22,20 @@ struct UplinkHandler: Sendable {
     events.reserveCapacity(messages.count)
     for message in messages {
       let traceparent = message.properties[user: EventHeader.traceparent]
-      switch UplinkTranslation(topic: message.topic, payload: message.payload, traceparent: traceparent) {
+      switch UplinkTranslation(
+        topic: message.topic, payload: message.payload, isRetained: message.retain, traceparent: traceparent)
+      {
       case .accepted(let kind, let deviceId, let traceparent):
         metrics.count(kind)
         events.append(
           Event(
             topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: message.payload,
             traceparent: traceparent, time: message.receivedAt))
+      case .observed(let deviceId, let revision, let traceparent):
+        let uplink = Uplink.published(revision: revision)
+        metrics.count(report: uplink)
+        events.append(uplink.event(deviceId: deviceId, traceparent: traceparent, time: message.receivedAt))
+      case .ignored: metrics.retained.increment()
       case .rejected(let deviceId, let reason):
         rejected += 1
         if rejected <= Self.loggedPerBatch {

@@ -19,14 +19,17 @@ final class DownlinkSession: Sendable {
   private let session: MQTTSession
   private let connected: Wakeup
 
-  /// - Parameter onConnect: called after each CONNACK.
+  /// - Parameters:
+  ///   - watch: hears what the broker says of itself.
+  ///   - onConnect: called after each CONNACK.
   init(
-    loop: EventLoop, configuration: MQTTConfiguration, logger: Logger,
+    loop: EventLoop, configuration: MQTTConfiguration, watch: BrokerWatch, logger: Logger,
     onConnect: @escaping @Sendable () -> Void
   ) {
     connected = Wakeup(loop)
     session = MQTTSession(
-      configuration: configuration, loop: loop, logger: logger,
+      configuration: configuration, loop: loop, subscriptions: [BrokerWatch.subscription], logger: logger,
+      onMessage: { watch.received($0) },
       onState: { [connected] state in
         guard case .connected = state else { return }
         connected.signal()

@@ -37,6 +37,13 @@ public struct Delivery: Sendable, Equatable {
   /// How long to wait for the broker's confirmation: 5 s, doubled with each attempt, at most 5 minutes.
   public static func patience(attempts: Int) -> TimeInterval { min(5 * pow2(attempts), 300) }
 
+  /// Whether it became due again after that time and has not been put on its way since: what was seen before says
+  /// nothing of it.
+  func isWaiting(since time: Date) -> Bool {
+    guard let nextAttemptAt, attempts == 0 else { return false }
+    return time < nextAttemptAt - Self.patience(attempts: 0)
+  }
+
   private static func pow2(_ exponent: Int) -> Double { Double(1 << min(max(exponent, 0), 10)) }
 }
 
@@ -114,14 +121,21 @@ public struct DeviceConfiguration: Sendable, Equatable {
     return [.send, happened(.documentChanged(revision: revision), at: now)]
   }
 
-  /// The broker has that revision. It may confirm one twice, and an older one after a newer.
+  /// The broker keeps that revision since then. The same may be told twice, and late.
+  ///
+  /// An older one after a newer: a bridge that had slept with it in hand wrote it last. It is sent again, a little
+  /// later, since a batch that is repeated ends with the newest by itself.
   public mutating func published(_ published: Int64, at now: Date) -> [Effect] {
     guard published <= revision else { return [] }
-    if published == revision {
+    let isNews = published > delivery.publishedRevision
+    if published < delivery.publishedRevision {
+      delivery.attempts = 0
+      delivery.nextAttemptAt = delivery.nextAttemptAt ?? now + Delivery.patience(attempts: 0)
+    } else if published == revision, isNews || !delivery.isWaiting(since: now) {
       delivery.attempts = 0
       delivery.nextAttemptAt = nil
     }
-    guard published > delivery.publishedRevision else { return [] }
+    guard isNews else { return [] }
     delivery.publishedRevision = published
     delivery.publishedAt = now
     return [happened(.documentPublished(revision: published), at: now)]

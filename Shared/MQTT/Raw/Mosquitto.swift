@@ -158,7 +158,7 @@ final class Mosquitto {
   func subscribe(_ subscription: MQTTSubscription) throws(MQTTError) -> Int {
     var id: Int32 = 0
     let code = mosquitto_subscribe_v5(
-      handle, &id, subscription.filter, Int32(subscription.qos.rawValue), 0, nil)
+      handle, &id, subscription.filter, Int32(subscription.qos.rawValue), subscription.retained.rawValue, nil)
     if code == MOSQ_ERR_MALFORMED_UTF8.rawValue || code == MOSQ_ERR_INVAL.rawValue { throw .invalidFilter }
     try check(code)
     return Int(id)

@@ -17,7 +17,14 @@ final class UplinkLink: Link {
     case pausing(LoopTimer)
   }
 
-  private let maximumBatch: Int
+  /// What a batch holds at most; the message that goes beyond the bytes is its last.
+  struct Limits {
+    let messages: Int
+    let bytes: Int
+  }
+
+  private let limits: Limits
+  private let reconnects: Bool
   private let handling: @Sendable ([MQTTMessage]) async throws -> Void
   private let tally: UplinkTally
   private var gathering: Gathering
@@ -26,6 +33,7 @@ final class UplinkLink: Link {
   private var known = 0
 
   private var batch: [MQTTMessage] = []
+  private var batchBytes = 0
   private var work = Work.none
   private var failures = 0
   /// Which batch it is: the task of a former one has nothing to say.
@@ -39,12 +47,14 @@ final class UplinkLink: Link {
   private var hasLeft = false
 
   init(
-    configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription], maximumBatch: Int,
+    configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription], limits: Limits,
     gathering: Gathering, company: Company?, logger: Logger, standing: Standing, tally: UplinkTally,
+    reconnects: Bool,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping (MQTTSessionState) -> Void
   ) {
-    self.maximumBatch = maximumBatch
+    self.limits = limits
+    self.reconnects = reconnects
     self.gathering = gathering
     self.company = company
     self.tally = tally
@@ -65,7 +75,7 @@ final class UplinkLink: Link {
   // MARK: Reading
 
   override var readsAtOnce: Int { 256 }
-  override var hasRoom: Bool { batch.count < maximumBatch }
+  override var hasRoom: Bool { batch.count < limits.messages && batchBytes < limits.bytes }
   /// While leaving, the session is only drained.
   override var subscribes: Bool { ending?.wish != .leave }
 
@@ -76,6 +86,7 @@ final class UplinkLink: Link {
     loop.arrived(1)
     tally.received.add(1, ordering: .relaxed)
     batch.append(message)
+    batchBytes += message.payload.count
     holdWriting()
   }
 
@@ -135,6 +146,7 @@ final class UplinkLink: Link {
       tally.batches.add(1, ordering: .relaxed)
       work = .none
       batch.removeAll(keepingCapacity: true)
+      batchBytes = 0
       if !standing.isUp.load(ordering: .relaxed) { limitWait() }
       release()
       return finishIfWanted()
@@ -167,10 +179,11 @@ final class UplinkLink: Link {
     round += 1
     if !batch.isEmpty { tally.dropped.add(1, ordering: .relaxed) }
     batch.removeAll()
+    batchBytes = 0
     known = 0
     barrier = Barrier()
     // Leaving needs a connection, stopping does not.
-    return ending?.wish != .stop
+    return reconnects && ending?.wish != .stop
   }
 
   // MARK: Ending

@@ -43,17 +43,26 @@ final class BridgeStack: Sendable {
     loop = EventLoop.start("test")
   }
 
-  /// - Parameter ownKafka: for tests that stop it.
-  static func make(ownKafka: Bool = false) async throws -> BridgeStack {
+  /// - Parameters:
+  ///   - ownKafka: for tests that stop it.
+  ///   - change: what the broker's configuration says otherwise.
+  static func make(
+    ownKafka: Bool = false, _ change: (inout MosquittoServer.Options) -> Void = { _ in }
+  ) async throws -> BridgeStack {
     var options = MosquittoServer.Options()
     options.persistence = true
+    options.sysInterval = 1
+    change(&options)
     return try await BridgeStack(
       MosquittoServer(options), ownKafka ? KafkaServer() : .shared(), .shared())
   }
 
   /// Starts a bridge and waits until it is ready.
-  func startBridge(_ replica: String = "1", isReady: Bool = true) async throws -> Bridge {
-    let bridge = try Bridge(self, replica: replica)
+  /// - Parameter settings: more of them, as environment variables.
+  func startBridge(
+    _ replica: String = "1", isReady: Bool = true, settings: [String: String] = [:]
+  ) async throws -> Bridge {
+    let bridge = try Bridge(self, replica: replica, settings)
     if isReady { try await bridge.becomesReady() }
     return bridge
   }
@@ -86,12 +95,6 @@ final class BridgeStack: Sendable {
         headers: [KafkaHeader(EventHeader.type, "martlet.downlink.command")])
     ])
   }
-
-  /// What PostgreSQL holds of the slots: `number owner` a line.
-  func slots() async throws -> String {
-    try await postgres.psql(
-      "SELECT slot || ' ' || coalesce(owner, '-') FROM bridge.client_slot ORDER BY 1", database: database)
-  }
 }
 
 /// A command that expires in so many seconds.
@@ -107,7 +110,7 @@ final class Bridge: Sendable {
   let port: Int
   private let log: URL
 
-  init(_ stack: BridgeStack, replica: String) throws {
+  init(_ stack: BridgeStack, replica: String, _ settings: [String: String]) throws {
     port = try freePort()
     log = try RunFolder.make("bridge-\(replica)").appending(path: "bridge.log")
     process = try ChildProcess(
@@ -117,7 +120,9 @@ final class Bridge: Sendable {
         "--http-port", "\(port)", "--kafka-bootstrap",
         stack.kafka.bootstrapServers, "--mqtt-port", "\(stack.mosquitto.port)", "--replica", replica,
       ], log: log,
-      environment: ["MARTLET_DATABASE_URL": stack.databaseURL, "MARTLET_MQTT_PASSWORD": "not-looked-at"])
+      environment: settings.merging([
+        "MARTLET_DATABASE_URL": stack.databaseURL, "MARTLET_MQTT_PASSWORD": "not-looked-at",
+      ]) { $1 })
   }
 
   var logText: String { (try? String(contentsOf: log, encoding: .utf8)) ?? "" }
