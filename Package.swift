@@ -25,7 +25,7 @@ func service(
 ) -> [Target] {
   let path = "Services/\(folder)"
   let rooms: [Target.Dependency] =
-    ["Wire", "Observability", "Loop", "Runtime", "HTTP", "Kafka", "Postgres"]
+    ["Wire", "Observability", "Loop", "Threads", "Runtime", "HTTP", "Kafka", "Postgres"]
     + (directory ? ["Directory"] : [])
   return [
     .target(

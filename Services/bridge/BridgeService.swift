@@ -37,7 +37,8 @@ public struct BridgeService: Sendable {
       logger: runtime.logger,
       onConnect: { announcer.brokerConnected() })
     let downlink = try DownlinkConsumer(
-      loop: loop, kafka: runtime.kafka, replica: replica, session: session, producer: producer,
+      loop: loop, kafka: runtime.kafka, replica: replica, session: session, announcer: announcer,
+      producer: producer,
       metrics: metrics,
       logger: runtime.logger)
     let uplink = UplinkSessions(

@@ -28,9 +28,12 @@ extension CommandsService {
       service: "commands", settings: settings.common, loop: loop, planner: ServiceRuntime.keyLookupPlans)
     let (directory, entities) = DeviceDirectory.make(runtime, delay: settings.directoryDelay)
     let service = CommandsService(runtime: runtime, directory: directory)
+    let dispatcher = TurnDispatcher(
+      service: service, loop: loop, logger: runtime.logger.labelled("turn-dispatcher"))
     let sweeper = DeadlineSweeper(
-      service: service, loop: loop, logger: runtime.logger.labelled("deadline-sweeper"))
-    let inbox = UplinkInbox(service: service, sweeper: sweeper)
+      service: service, dispatcher: dispatcher, logger: runtime.logger.labelled("deadline-sweeper"),
+      loop: loop)
+    let inbox = UplinkInbox(service: service, dispatcher: dispatcher)
     let uplinks = runtime.consumer(.init(name: "uplink", topic: .deviceUplink)) {
       try await inbox.apply($0, $1)
     }
@@ -41,18 +44,20 @@ extension CommandsService {
     api.commands(service)
     try await runtime.run(
       migrations: [
-        ("directory", DirectoryTables.migrations),
-        (
-          "commands",
-          [
-            PostgresMigration("V0001_commands", embedded: PackageResources.V0001_commands_sql),
-            PostgresMigration("V0002_statistics", embedded: PackageResources.V0002_statistics_sql),
-            PostgresMigration("V0003_timeline_text", embedded: PackageResources.V0003_timeline_text_sql),
-          ]
-        ),
+        ("directory", DirectoryTables.migrations), ("commands", CommandStore.migrations),
       ],
       services: [
         ("directory", entities), ("uplink", uplinks), ("deadline-sweeper", sweeper),
+        ("turn-dispatcher", dispatcher),
       ], api: api, openAPI: PackageResources.openapi_yaml)
   }
+}
+
+extension CommandStore {
+  static let migrations = [
+    PostgresMigration("V0001_commands", embedded: PackageResources.V0001_commands_sql),
+    PostgresMigration("V0002_statistics", embedded: PackageResources.V0002_statistics_sql),
+    PostgresMigration("V0003_timeline_text", embedded: PackageResources.V0003_timeline_text_sql),
+    PostgresMigration("V0004_turns", embedded: PackageResources.V0004_turns_sql),
+  ]
 }

@@ -4,6 +4,7 @@ import FoundationEssentials
 import Observability
 import Postgres
 import Runtime
+import Threads
 import Wire
 
 /// The one door of the commands service: every use case is a method here, and Routes and Messaging call nothing else.
@@ -15,6 +16,8 @@ public struct CommandsService: Sendable {
   private static let maximumBytes = KafkaTopic.maximumRecordBytes - 64 * 1024
   private let inserts: Batcher<NewCommand, Outcome>
   private let unknown: Counter
+  /// The newest connection to the broker, as this replica last knew it; negative if that was wrong.
+  private let epoch: Locked<Int64>
 
   init(runtime: ServiceRuntime, directory: DeviceDirectory) {
     let store = CommandStore(database: runtime.database)
@@ -22,8 +25,12 @@ public struct CommandsService: Sendable {
     self.store = store
     self.directory = directory
     self.outbox = outbox
+    let epoch = Locked<Int64>(0)
+    self.epoch = epoch
     inserts = Batcher(runtime.loop, maximum: 500) { new in
-      let inserted = try await store.insert(new)
+      // One that was asked for before others knew of a newer epoch is stale, as the table will say.
+      let inserted = try await store.insert(new, epoch: new.map(\.epoch).min() ?? 0)
+      if !inserted.stale.isEmpty { epoch.withLock { $0 = -1 } }
       if let records = inserted.records { outbox.committed(records) }
       return new.map {
         let id = $0.command.head.id
@@ -65,7 +72,8 @@ public struct CommandsService: Sendable {
     // A device is mostly as it was a moment ago: the insert itself looks whether it is.
     for mayBeStale in [true, false, false] {
       let device = try await device(reference, in: organisation, mayBeStale: mayBeStale)
-      var new = try await command(request, for: device, deviceType, by: principal, trace)
+      var new = try await command(
+        request, for: device, deviceType, by: principal, trace, epoch: try await newestEpoch())
       switch try await inserts.submit(new) {
       case .goes:
         new.command.progress.attempts = 1
@@ -77,9 +85,17 @@ public struct CommandsService: Sendable {
     throw Problem.conflict("The device is being changed at this moment. Try again.")
   }
 
+  private func newestEpoch() async throws -> Int64 {
+    let known = epoch.withLock { $0 }
+    if known >= 0 { return known }
+    let newest = try await store.epoch()
+    epoch.withLock { $0 = newest }
+    return newest
+  }
+
   private func command(
     _ request: Request, for device: DeviceEntity, _ deviceType: String?, by principal: Principal,
-    _ trace: TraceContext
+    _ trace: TraceContext, epoch: Int64
   ) async throws -> NewCommand {
     guard let board = try await directory.board(device.boardId) else {
       throw Problem.unavailable("The device's board is not known here yet.")
@@ -109,14 +125,17 @@ public struct CommandsService: Sendable {
       createdBy: principal.name,
       progress: CommandProgress(createdAt: now, timeouts: timeouts, by: principal.name))
     let downlink = CommandRecords.downlink(
-      command.head, params: command.params, progress: command.progress, at: now)
+      command.head, params: command.params, progress: command.progress,
+      turn: CommandTurn(epoch: epoch, number: 0),
+      at: now)
     guard downlink.payload?.count ?? 0 <= Self.maximumBytes else {
       throw Problem.unprocessable([
         JSONFault(pointer: "/params", message: "is larger than \(Self.maximumBytes) bytes when written out")
       ])
     }
     return NewCommand(
-      command: command, created: CommandRecords.created(command), downlink: downlink, device: device)
+      command: command, created: CommandRecords.created(command), downlink: downlink, epoch: epoch,
+      device: device)
   }
 
   /// One command; nil if the organisation has none of that id.
@@ -161,7 +180,7 @@ public struct CommandsService: Sendable {
   }
 
   /// Applies what the uplink topic brought, inside the transaction that moves its offsets.
-  /// - Returns: whether the sweeper has turns to give, after the commit.
+  /// - Returns: whether there are turns to give, after the commit.
   func apply(_ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection)
     async throws -> Bool
   {
@@ -172,19 +191,29 @@ public struct CommandsService: Sendable {
     return turns
   }
 
-  /// Looks at the open commands whose time has come, then gives waiting ones their turns.
-  /// - Returns: how many it looked at.
-  func sweep(at now: Date, limit: Int) async throws -> Int {
-    let (looked, turns) = try await store.database.withTransaction { connection in
+  /// Ends the open commands whose deadline has passed.
+  /// - Returns: how many it looked at, and whether there are turns to give.
+  func sweep(at now: Date, limit: Int) async throws -> (looked: Int, turns: Bool) {
+    try await store.database.withTransaction { connection in
       let (looked, turns, records) = try await Movement.sweep(at: now, limit: limit, on: connection)
       try await outbox.tell(records, on: connection)
       return (looked, turns)
     }
-    if !turns.isEmpty {
-      try await store.database.withTransaction { connection in
-        try await outbox.tell(try await Turns.give(to: turns.sorted(), on: connection), on: connection)
-      }
+  }
+
+  /// Gives waiting commands their turn.
+  /// - Returns: how many devices it looked at.
+  func giveTurns(limit: Int) async throws -> Int {
+    try await store.database.withTransaction { connection in
+      let (looked, records) = try await Turns.give(limit: limit, on: connection)
+      try await outbox.tell(records, on: connection)
+      return looked
     }
-    return looked
+  }
+
+  /// After a new connection to the broker: wakes the devices of what may be lost, a page at a time.
+  /// - Returns: whether there is more.
+  func walk() async throws -> Bool {
+    try await store.database.query(CommandStore.walk(limit: 2000)).first?.decode(Bool.self) == false
   }
 }

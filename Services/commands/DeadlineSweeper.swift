@@ -3,37 +3,30 @@ import Loop
 import Observability
 import Runtime
 
-/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, and gives waiting ones their
-/// turn, with any number of replicas: each takes rows that no other has locked.
+/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, with any number of replicas: each
+/// takes rows that no other has locked.
 struct DeadlineSweeper: Service {
   private static let pause: Duration = .milliseconds(200)
   private static let limit = 500
 
   let service: CommandsService
+  let dispatcher: TurnDispatcher
   let logger: Logger
-  private let early: Wakeup
-
-  init(service: CommandsService, loop: EventLoop, logger: Logger) {
-    early = Wakeup(loop)
-    self.service = service
-    self.logger = logger
-  }
-
-  /// Looks at once: something may go.
-  func wake() { early.signal() }
+  let loop: EventLoop
 
   func run() async throws {
     while true {
       try Task.checkCancellation()
       do {
-        let looked = try await service.sweep(at: .now, limit: Self.limit)
+        let (looked, turns) = try await service.sweep(at: .now, limit: Self.limit)
+        if turns { dispatcher.wake() }
         if looked == Self.limit { continue }
       } catch is CancellationError {
         throw CancellationError()
       } catch {
         logger.warning("looking again shortly", ["error": "\(error)"])
       }
-      await early.wait(atMost: Self.pause)
+      try await loop.sleep(for: Self.pause)
     }
   }
 }

@@ -53,7 +53,10 @@ public enum Downlink: Sendable, Equatable {
           id: fields.required("id", Shapes.id), type: fields.required("type", Shapes.type),
           params: fields.optional("params", Shapes.any) ?? .object(JSONObject()),
           lane: fields.required("lane", Shapes.lane), expiresAt: fields.required("expiresAt", Shapes.time),
-          deliverBy: fields.required("deliverBy", Shapes.time)))
+          deliverBy: fields.required("deliverBy", Shapes.time),
+          turn: CommandTurn(
+            epoch: Int64(fields.optional("epoch", Shapes.epoch) ?? Int.max),
+            number: Int64(fields.optional("turn", Shapes.epoch) ?? 0))))
     case Self.desiredType:
       self = .desired(revision: Int64(fields.required("revision", .int(0...Int.max))), document: payload)
     case Self.receiptType:
@@ -73,6 +76,18 @@ private enum Shapes {
   static let any = JSONShape.any
   static let time = JSONShape.time
   static let status = JSONShape<DeviceStatus>.word(.acknowledged)
+  static let epoch = JSONShape<Int>.int(0...Int.max)
+}
+
+/// When a command was handed to the bridge: what lets the bridge tell that it is not its turn any more.
+public struct CommandTurn: Sendable, Equatable {
+  /// The newest announcement of a broker's connection (`Uplink.brokerConnected`, its offset) that the commands service knew
+  /// of: what is older than the bridge's own connection is given back, since others of its device go first now.
+  public let epoch: Int64
+  /// Grows with each turn that a device is given; 0 for a command that went at once, since nothing waited before it.
+  public let number: Int64
+
+  public init(epoch: Int64, number: Int64) { (self.epoch, self.number) = (epoch, number) }
 }
 
 /// One command on its way to its device.
@@ -85,10 +100,13 @@ public struct CommandDownlink: Sendable, Equatable {
   public let expiresAt: Date
   /// After this the bridge must not send it any more: the command is TIMEOUT or about to be.
   public let deliverBy: Date
+  public let turn: CommandTurn
 
-  public init(id: UUID, type: String, params: JSON, lane: String, expiresAt: Date, deliverBy: Date) {
+  public init(
+    id: UUID, type: String, params: JSON, lane: String, expiresAt: Date, deliverBy: Date, turn: CommandTurn
+  ) {
     (self.id, self.type, self.params, self.lane) = (id, type, params, lane)
-    (self.expiresAt, self.deliverBy) = (expiresAt, deliverBy)
+    (self.expiresAt, self.deliverBy, self.turn) = (expiresAt, deliverBy, turn)
   }
 
   /// What the device gets.
@@ -99,7 +117,7 @@ public struct CommandDownlink: Sendable, Equatable {
     ]
   }
 
-  /// What the bridge gets: the message, and until when it may be sent.
+  /// What the bridge gets: the message, its turn, and until when it may be sent.
   var record: [UInt8] {
     var object = JSONObjectWriter(capacity: 512)
     object.add("id", id)
@@ -107,6 +125,8 @@ public struct CommandDownlink: Sendable, Equatable {
     object.add("params", params)
     object.add("lane", lane)
     object.add("expiresAt", expiresAt)
+    object.add("epoch", turn.epoch)
+    object.add("turn", turn.number)
     object.add("deliverBy", deliverBy)
     return object.finish()
   }

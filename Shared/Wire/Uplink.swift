@@ -19,7 +19,8 @@ public enum Uplink: Sendable, Equatable {
   /// From the bridge: the desired document that the broker keeps is of that revision now, as the broker itself told;
   /// an older one after a newer means that it went back.
   case published(revision: Int64)
-  /// From the bridge: it is connected to the broker anew, which may have forgotten what it had not delivered.
+  /// From the bridge: it is connected to the broker anew, which may have forgotten what it had not delivered. All of them
+  /// have one key, so the offset of the record orders them: it is the connection's epoch (`CommandTurn`).
   case brokerConnected
 }
 
@@ -31,6 +32,9 @@ public enum Undelivered: String, Sendable, CaseIterable {
   case expired
   /// The broker refused the message.
   case refused
+  /// It was not tried: one of its device that goes before it was not delivered, or the bridge's connection is newer than its
+  /// turn.
+  case held
 }
 
 /// The status words of devices (`command/status`).

@@ -160,7 +160,7 @@ import Wire
       CommandDownlink(
         id: id, type: "REBOOT", params: ["delay": 3], lane: "default",
         expiresAt: now.addingTimeInterval(expiresAt),
-        deliverBy: now.addingTimeInterval(deliverBy)))
+        deliverBy: now.addingTimeInterval(deliverBy), turn: CommandTurn(epoch: 7, number: 12)))
   }
 
   func plan(_ downlink: Downlink, traceparent: String? = "t") -> DownlinkPlan {

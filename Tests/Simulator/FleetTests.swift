@@ -14,7 +14,7 @@ import Wire
   func commandBytes(_ id: UUID) -> [UInt8] {
     CommandDownlink(
       id: id, type: "REBOOT", params: [:], lane: "default", expiresAt: .now.addingTimeInterval(60),
-      deliverBy: .now
+      deliverBy: .now, turn: CommandTurn(epoch: 0, number: 0)
     ).message.bytes
   }
 

@@ -65,7 +65,8 @@ struct WireTests {
     let downlinks: [Downlink] = [
       .command(
         CommandDownlink(
-          id: id, type: "REBOOT", params: ["a": 1], lane: "default", expiresAt: time, deliverBy: time)),
+          id: id, type: "REBOOT", params: ["a": 1], lane: "default", expiresAt: time, deliverBy: time,
+          turn: CommandTurn(epoch: 7, number: 12))),
       .desired(revision: 7, document: Array(#"{"revision":7,"slots":{}}"#.utf8)),
       .receipt(id: id, status: .failed),
     ]

@@ -75,19 +75,18 @@ public enum DownlinkPlan: Sendable, Equatable {
     }
   }
 
-  /// What the device gets: the record without `deliverBy`, which is its last member; so nothing has to be written
+  /// What the device gets: the record without its last three members, which are for the bridge; so nothing has to be written
   /// anew. Any other order is written the long way.
   static func message(_ command: CommandDownlink, _ record: [UInt8]) -> [UInt8] {
-    let tail = tailStart.count + 24 + 2
-    guard record.count > tail, record.suffix(tail).starts(with: tailStart),
+    let turn = #","epoch":\#(command.turn.epoch),"turn":\#(command.turn.number),"deliverBy":""#
+    let tail = turn.utf8.count + 24 + 2
+    guard record.count > tail, record.suffix(tail).starts(with: turn.utf8),
       record.suffix(26).allSatisfy({ $0 != UInt8(ascii: "\\") }), record.last == UInt8(ascii: "}")
     else { return command.message.bytes }
     var message = Array(record.dropLast(tail - 1))
     message[message.count - 1] = UInt8(ascii: "}")
     return message
   }
-
-  private static let tailStart = Array(#","deliverBy":""#.utf8)
 
   /// Whole seconds, rounded up: 0 would mean at once, and the device gets the exact time in `expiresAt`.
   private static func seconds(until end: Date, from now: Date) -> UInt32 {

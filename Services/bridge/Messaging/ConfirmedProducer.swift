@@ -39,6 +39,17 @@ struct ConfirmedProducer: Sendable {
     }
   }
 
+  /// Sends one record, as often as it takes to hear where it is.
+  /// - Returns: its offset.
+  func place(of event: Event) async throws -> Int64 {
+    while true {
+      let deliveries = try await producer.send(encoder.messages([event], time: .now) { ids.next() })
+      // A repeat of one that Kafka had already has no offset: only its answer was lost.
+      if case .delivered(_, let offset)? = deliveries.first, offset >= 0 { return offset }
+      try await loop.sleep(for: .milliseconds(200))
+    }
+  }
+
   /// Whether it has to be sent again. What no broker of this cluster will ever take is given up, so that it does not
   /// hold everything else: it is larger than the topic's `max.message.bytes`, against what `martlet topics` sets.
   private func isLost(_ message: KafkaProducerMessage, _ delivery: KafkaDelivery) -> Bool {

@@ -27,8 +27,7 @@ final class DownlinkConsumer: Service {
 
   init(
     loop: EventLoop, kafka: KafkaConfiguration, replica: String, session: DownlinkSession,
-    producer: ConfirmedProducer,
-    metrics: BridgeMetrics, logger: Logger
+    announcer: BrokerAnnouncer, producer: ConfirmedProducer, metrics: BridgeMetrics, logger: Logger
   ) throws {
     self.loop = loop
     consumer = try KafkaConsumer(
@@ -40,7 +39,8 @@ final class DownlinkConsumer: Service {
     self.producer = producer
     self.metrics = metrics
     self.logger = logger.labelled("downlink")
-    publisher = DownlinkPublisher(session: session, metrics: metrics, logger: self.logger)
+    publisher = DownlinkPublisher(
+      loop: loop, session: session, announcer: announcer, metrics: metrics, logger: self.logger)
   }
 
   /// What is not ready, for `/readyz`.
@@ -84,7 +84,7 @@ final class DownlinkConsumer: Service {
   }
 
   private func publish(_ batch: DownlinkBatch) async -> [Event]? {
-    await publisher.publish(batch.records) { consumer.assignment.contains($0.partition) }
+    await publisher.publish(batch.records) { [consumer] in consumer.assignment.contains($0.partition) }
   }
 
   private func confirm(_ reports: [Event], _ batch: DownlinkBatch) async throws {

@@ -1,31 +1,41 @@
 import BridgeDomain
 import FoundationEssentials
+import Loop
 import Observability
 import Synchronization
 import Wire
 
 /// Publishes batches to the broker and says what became of them.
 ///
-/// All of a batch is written before the first answer is awaited. Without the broker it waits: commands stay PENDING,
-/// and each is dropped once its `deliverBy` has passed.
-final class DownlinkPublisher: Sendable {
+/// All of a batch is written before the first answer is awaited, but for the commands of one device: each is written when the
+/// one before it is at the broker, so that none overtakes one that nobody listened to. Without the broker it waits: commands
+/// stay PENDING, and each is dropped once its `deliverBy` has passed.
+actor DownlinkPublisher {
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+  private nonisolated let loop: EventLoop
   private let session: DownlinkSession
+  private let announcer: BrokerAnnouncer
   private let metrics: BridgeMetrics
   private let logger: Logger
-  private let isStopping = Atomic(false)
+  private var holds = DeviceHolds()
+  private nonisolated let isStopping = Atomic(false)
 
   /// What the library cannot write is tried so often before it counts as refused.
   private static let triesOfFailing = 3
   private static let firstBackoff: Duration = .milliseconds(50)
 
-  init(session: DownlinkSession, metrics: BridgeMetrics, logger: Logger) {
-    self.session = session
+  init(
+    loop: EventLoop, session: DownlinkSession, announcer: BrokerAnnouncer, metrics: BridgeMetrics,
+    logger: Logger
+  ) {
+    (self.loop, self.session, self.announcer) = (loop, session, announcer)
     self.metrics = metrics
     self.logger = logger
   }
 
   /// Ends waits for the broker: `publish` gives nil from now on where it would wait.
-  func stop() {
+  nonisolated func stop() {
     isStopping.store(true, ordering: .relaxed)
     session.wake()
   }
@@ -33,15 +43,19 @@ final class DownlinkPublisher: Sendable {
   /// Returns when the broker has answered all.
   /// - Parameter isOurs: whether a record is still this replica's to publish, asked before anything is repeated.
   /// - Returns: what to report, in order; nil when it was stopped before.
-  func publish(_ records: [DownlinkRecord], isOurs: (DownlinkRecord) -> Bool) async -> [Event]? {
+  func publish(_ records: [DownlinkRecord], isOurs: @Sendable (DownlinkRecord) -> Bool) async -> [Event]? {
+    await announcer.whenKnown { [session] in session.wake() }
     var round = Round(records: records)
-    var tries = 0
+    var failures = 0
     var backoff = Self.firstBackoff
-    while true {
+    while !round.open.isEmpty {
       // Only what the library refuses while the broker is there is its last word.
-      if session.isConnected { tries += 1 }
-      await attempt(&round, mayFail: tries < Self.triesOfFailing || !session.isConnected)
-      if round.open.isEmpty { break }
+      let mayFail = failures + 1 < Self.triesOfFailing || !session.isConnected
+      if session.isConnected { failures += 1 }
+      if let epoch = await announcer.epoch, await attempt(&round, epoch: epoch, mayFail: mayFail) {
+        failures = 0
+        continue
+      }
       if isStopping.load(ordering: .relaxed) { return nil }
       if backoff == Self.firstBackoff {
         logger.warning("the broker has not answered", ["publications": "\(round.open.count)"])
@@ -66,35 +80,69 @@ final class DownlinkPublisher: Sendable {
     }
   }
 
-  private func attempt(_ round: inout Round, mayFail: Bool) async {
-    let now = Date.now
+  /// What is written together.
+  private struct Wave {
     var sent: [Int] = []
     var publications: [Publication] = []
-    sent.reserveCapacity(round.open.count)
-    publications.reserveCapacity(round.open.count)
-    for index in round.open {
-      switch round.records[index].plan(now: now) {
-      case .publish(let publication):
-        sent.append(index)
-        publications.append(publication)
-      case .report(let report):
-        metrics.count(report: report)
-        round.reports[index] = report
-      }
+    /// Commands that stand behind one of their device.
+    var behind: [Int] = []
+    private var devices: Set<String> = []
+
+    /// - Returns: whether another command of that device is in it.
+    mutating func isBehind(_ index: Int, _ deviceId: String) -> Bool {
+      if devices.contains(deviceId) { behind.append(index) }
+      return devices.contains(deviceId)
     }
-    let attempts = await timed(publications)
-    var failed = [Bool](repeating: false, count: sent.count)
+
+    mutating func add(_ index: Int, _ publication: Publication, commandOf deviceId: String?) {
+      sent.append(index)
+      publications.append(publication)
+      if let deviceId { devices.insert(deviceId) }
+    }
+  }
+
+  /// - Returns: whether all that was written has its answer.
+  private func attempt(_ round: inout Round, epoch: Int64, mayFail: Bool) async -> Bool {
+    let now = Date.now
+    let wave = plan(&round, epoch: epoch, now: now)
+    let attempts = await timed(wave.publications)
+    var failed = [Bool](repeating: false, count: wave.sent.count)
     for (position, attempt) in attempts.enumerated() {
       switch attempt {
-      case .answered(let outcome): note(outcome, sent[position], &round)
-      case .failed where !mayFail: note(.refused, sent[position], &round)
+      case .answered(let outcome): note(outcome, wave.sent[position], &round, now)
+      case .failed where !mayFail: note(.refused, wave.sent[position], &round, now)
       case .unanswered, .failed: failed[position] = true
       }
     }
-    guard failed.contains(true) else { return round.open = [] }
-    round.open = Resend.indices(keys: sent.map { round.records[$0].deviceId }, failed: failed).map {
-      sent[$0]
+    let again = Resend.indices(keys: wave.sent.map { round.records[$0].deviceId }, failed: failed)
+    round.open = (again.map { wave.sent[$0] } + wave.behind).sorted()
+    return again.isEmpty
+  }
+
+  private func plan(_ round: inout Round, epoch: Int64, now: Date) -> Wave {
+    var wave = Wave()
+    for index in round.open {
+      let record = round.records[index]
+      var ownDevice: String?
+      if case .command(let command) = record.downlink {
+        if wave.isBehind(index, record.deviceId) { continue }
+        guard holds.admits(command, of: record.deviceId, epoch: epoch, now: now) else {
+          report(.undelivered(id: command.id, reason: .held), index, &round)
+          continue
+        }
+        ownDevice = record.deviceId
+      }
+      switch record.plan(now: now) {
+      case .publish(let publication): wave.add(index, publication, commandOf: ownDevice)
+      case .report(let report): self.report(report, index, &round)
+      }
     }
+    return wave
+  }
+
+  private func report(_ report: Uplink, _ index: Int, _ round: inout Round) {
+    metrics.count(report: report)
+    round.reports[index] = report
   }
 
   private func timed(_ publications: [Publication]) async -> [DownlinkSession.Attempt] {
@@ -107,16 +155,18 @@ final class DownlinkPublisher: Sendable {
     return attempts
   }
 
-  private func note(_ outcome: PublicationOutcome, _ index: Int, _ round: inout Round) {
+  private func note(_ outcome: PublicationOutcome, _ index: Int, _ round: inout Round, _ now: Date) {
     let record = round.records[index]
     metrics.count(record.downlink)
+    if case .command(let command) = record.downlink, outcome != .accepted {
+      holds.undelivered(command, of: record.deviceId, now: now)
+    }
     guard let report = DownlinkPlan.report(record.downlink, outcome) else {
       if outcome == .refused {
         logger.error("refused by the broker", ["type": record.downlink.type, "device": record.deviceId])
       }
       return
     }
-    metrics.count(report: report)
-    round.reports[index] = report
+    self.report(report, index, &round)
   }
 }

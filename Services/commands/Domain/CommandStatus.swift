@@ -20,6 +20,9 @@ public enum CommandStatus: String, Sendable, CaseIterable {
     case .success, .failed, .timeout: false
     }
   }
+
+  /// Whether its device may not have it: then it is given its turn again when the device or the broker comes back.
+  public var mayBeLost: Bool { self == .pending || self == .sent }
 }
 
 /// What can happen to a command. Time is one of them: a deadline passes.

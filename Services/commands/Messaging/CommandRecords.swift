@@ -18,7 +18,9 @@ enum CommandRecords {
   }
 
   /// The command on its way to the bridge.
-  static func downlink(_ head: CommandHead, params: JSON, progress: CommandProgress, at now: Date) -> Event {
+  static func downlink(
+    _ head: CommandHead, params: JSON, progress: CommandProgress, turn: CommandTurn, at now: Date
+  ) -> Event {
     let deadline = progress.deadline ?? now
     // What is not SENT yet may be answered until its next deadline, which begins when the broker has it.
     let expiresAt =
@@ -26,7 +28,7 @@ enum CommandRecords {
     return Downlink.command(
       CommandDownlink(
         id: head.id, type: head.type, params: params, lane: head.lane, expiresAt: expiresAt,
-        deliverBy: deadline)
+        deliverBy: deadline, turn: turn)
     ).event(deviceId: head.deviceId, traceparent: head.traceparent)
   }
 

@@ -8,69 +8,92 @@ import Wire
 struct Movement {
   private var commands: [UUID: MovingCommand]
   private var records: [Event] = []
-  /// Commands for which nobody listened.
-  private var refused: Set<UUID> = []
+  /// Commands that the bridge gave back: whether it tried them, and nobody listened.
+  private var givenBack: [UUID: Bool] = [:]
 
   private init(_ commands: [MovingCommand]) {
     self.commands = Dictionary(commands.map { ($0.head.id, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
+  /// What a batch of reports speaks of.
+  private struct Subjects {
+    var ids: Set<UUID> = []
+    /// Devices that said something.
+    var heard: Set<String> = []
+    /// Devices that have come back.
+    var back: Set<String> = []
+    /// Devices whose commands the bridge gave back.
+    var givenBack: Set<String> = []
+    /// The newest connection of a bridge to the broker.
+    var epoch: Int64?
+
+    init(_ reports: [(deviceId: String, report: DeviceReport)]) {
+      for (deviceId, report) in reports {
+        switch report {
+        case .command(let id, let occurrence, _):
+          ids.insert(id)
+          if occurrence.event == .undelivered { givenBack.insert(deviceId) }
+        case .heard(let reconnected):
+          heard.insert(deviceId)
+          if reconnected { back.insert(deviceId) }
+        case .brokerConnected(let offset): epoch = max(offset, epoch ?? 0)
+        }
+      }
+    }
+  }
+
   /// Applies what devices and the bridge report.
-  /// - Returns: how many reports were of commands that their device never had, whether the sweeper has turns to give,
-  ///   and what to tell.
+  /// - Returns: how many reports were of commands that their device never had, whether there are turns to give, and what to
+  ///   tell.
   static func apply(
     _ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection
   ) async throws -> (missing: Int, turns: Bool, records: [Event]) {
-    var ids: Set<UUID> = []
-    var heard: Set<String> = []
-    var back: Set<String> = []
-    var brokerIsBack = false
-    for (deviceId, report) in reports {
-      switch report {
-      case .command(let id, _, _): ids.insert(id)
-      case .heard(let reconnected): if reconnected { back.insert(deviceId) } else { heard.insert(deviceId) }
-      case .brokerConnected: brokerIsBack = true
-      }
-    }
-    let returned: [String]? = brokerIsBack ? nil : Array(back)
-    let requeues = brokerIsBack || !back.isEmpty
-    var queries = [CommandStore.moving(Array(ids)), CommandStore.waiting(Array(heard))]
-    if requeues { queries.insert(CommandStore.lock(Array(ids), andOf: returned), at: 0) }
-    var read = try await connection.pipeline(queries)
+    let subjects = Subjects(reports)
+    let back = subjects.back.sorted()
+    var queries = subjects.epoch.map { [CommandStore.begin(epoch: $0)] } ?? []
+    queries.append(
+      CommandStore.look(heard: Array(subjects.heard), concerned: Array(subjects.givenBack)))
+    if !back.isEmpty { queries.append(CommandStore.lock(Array(subjects.ids), andOf: back)) }
+    queries.append(CommandStore.moving(Array(subjects.ids)))
+    var answers = try await connection.pipeline(queries)
+    if subjects.epoch != nil { answers.removeFirst() }
+    let isWaiting = !answers[0].isEmpty
     var more: [PostgresQuery] = []
-    if requeues { more.append(CommandStore.requeue(try read.removeFirst().decode(UUID.self), of: returned)) }
-    var movement = Movement(try read[0].map { try CommandStore.moving($0) })
+    if !back.isEmpty {
+      more.append(CommandStore.requeue(try answers[1].decode(UUID.self), of: back))
+      more.append(CommandStore.waitAgain(back))
+    }
+    var movement = Movement(try answers[answers.count - 1].map { try CommandStore.moving($0) })
     let missing = movement.fold(reports)
-    let turns = try read[1].decode(String.self) + back
-    if !turns.isEmpty { more.append(CommandStore.lookNow(turns)) }
     let records = try await movement.write(and: more, on: connection)
-    return (missing, !turns.isEmpty || brokerIsBack, records)
+    let turns = isWaiting || !back.isEmpty || subjects.epoch != nil || !movement.givenBack.isEmpty
+    return (missing, turns, records)
   }
 
-  /// Looks at what is due: a deadline has passed, or a waiting command may be tried again.
+  /// Looks at what may be due: a deadline has passed, or has moved on since it was noted.
   /// - Returns: how many there were, the devices that may have room for their next commands, and what to tell.
   static func sweep(at now: Date, limit: Int, on connection: PostgresConnection) async throws -> (
-    looked: Int, turns: Set<String>, records: [Event]
+    looked: Int, turns: Bool, records: [Event]
   ) {
     let due = try await connection.query(CommandStore.due(at: now, limit: limit)).map {
-      try CommandStore.moving($0, and: Bool.self)
+      try CommandStore.moving($0)
     }
-    guard !due.isEmpty else { return (0, [], []) }
-    var movement = Movement(due.map(\.0))
+    guard !due.isEmpty else { return (0, false, []) }
+    var movement = Movement(due)
     var turns: Set<String> = []
     var later: [(id: UUID, at: Date)] = []
-    for (command, dispatched) in due {
+    for command in due {
       guard let deadline = command.progress.deadline else { continue }
       if deadline <= now {
         movement.apply(CommandOccurrence(.deadlinePassed, at: now), to: command.head.id)
         turns.insert(command.head.deviceId)
       } else {
-        later.append((command.head.id, dispatched ? deadline : min(deadline, now.addingTimeInterval(5))))
-        if !dispatched { turns.insert(command.head.deviceId) }
+        later.append((command.head.id, deadline))
       }
     }
-    let looks = later.isEmpty ? [] : [CommandStore.look(later.map(\.id), at: later.map(\.at))]
-    return (due.count, turns, try await movement.write(and: looks, on: connection))
+    var more = later.isEmpty ? [] : [CommandStore.look(later.map(\.id), at: later.map(\.at))]
+    if !turns.isEmpty { more.append(CommandStore.lookNow(turns.sorted())) }
+    return (due.count, !turns.isEmpty, try await movement.write(and: more, on: connection))
   }
 
   private mutating func fold(_ reports: [(deviceId: String, report: DeviceReport)]) -> Int {
@@ -82,7 +105,7 @@ struct Movement {
         continue
       }
       apply(occurrence, to: id)
-      if occurrence.event == .undelivered { refused.insert(id) } else { refused.remove(id) }
+      givenBack[id] = occurrence.event == .undelivered ? occurrence.detail != Undelivered.held.rawValue : nil
       if let answered { records.append(CommandRecords.receipt(head, answered)) }
     }
     return missing
@@ -107,11 +130,26 @@ struct Movement {
     if !final.isEmpty { statements.append(CommandStore.close(final.map(\.head.id))) }
     let sooner = moved.filter(\.hasNearerDeadline)
     if !sooner.isEmpty { statements.append(CommandStore.lookSooner(sooner)) }
-    let waiting = refused.filter { commands[$0]?.progress.status == .pending }
-    if !waiting.isEmpty { statements.append(CommandStore.waitForDevice(Array(waiting), at: .now)) }
-    statements += more
+    statements += waits + more
     try await connection.enqueue(statements)
     return records
+  }
+
+  /// What the bridge gave back waits again; unless it has been delivered before, and the device was only not there for the
+  /// repeat.
+  private var waits: [PostgresQuery] {
+    let back = givenBack.compactMap { id, wasTried in commands[id].map { (command: $0, wasTried: wasTried) } }
+    let refused = back.filter { $0.wasTried && $0.command.progress.status == .pending }.map(\.command.head)
+    let held = back.filter { !$0.wasTried && $0.command.progress.status.mayBeLost }.map(\.command.head)
+    var statements: [PostgresQuery] = []
+    if !refused.isEmpty {
+      statements.append(
+        CommandStore.waitForDevice(refused.map(\.id), of: Array(Set(refused.map(\.deviceId)))))
+    }
+    if !held.isEmpty {
+      statements.append(CommandStore.waitForTurn(held.map(\.id), of: Array(Set(held.map(\.deviceId)))))
+    }
+    return statements
   }
 }
 

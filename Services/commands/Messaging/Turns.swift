@@ -6,16 +6,21 @@ import Wire
 
 /// The one way from waiting to the bridge.
 enum Turns {
-  /// Hands the next waiting commands of these devices to the bridge.
-  /// - Returns: what to tell.
-  static func give(to deviceIds: [String], on connection: PostgresConnection) async throws -> [Event] {
-    let rows = try await connection.query(CommandStore.takeTurns(deviceIds))
-    guard !rows.isEmpty else { return [] }
+  /// Looks at the devices whose time has come and hands their next commands to the bridge.
+  /// - Returns: how many devices it looked at, and what to tell.
+  static func give(limit: Int, on connection: PostgresConnection) async throws -> (
+    looked: Int, records: [Event]
+  ) {
+    let devices = try await connection.query(CommandStore.dueDevices(limit: limit)).decode(String.self)
+    guard !devices.isEmpty else { return (0, []) }
+    let rows = try await connection.pipeline([
+      CommandStore.lock(devices: devices), CommandStore.takeTurns(devices),
+    ])[1]
     let now = Date.now.wholeMilliseconds
     var moved: [MovingCommand] = []
     var records: [Event] = []
     for row in rows {
-      var (command, params) = try CommandStore.moving(row, and: PostgresJSON.self)
+      var (command, params, turn) = try CommandStore.turn(row)
       guard
         command.progress.apply(CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts)
           == .noted
@@ -24,9 +29,12 @@ enum Turns {
       records.append(CommandRecords.changed(command.head, command.progress, by: .dispatched, at: now))
       records.append(
         CommandRecords.downlink(
-          command.head, params: try JSON(stored: params), progress: command.progress, at: now))
+          command.head, params: try JSON(stored: params), progress: command.progress, turn: turn, at: now))
     }
-    if !moved.isEmpty { try await connection.enqueue([CommandStore.update(moved)]) }
-    return records
+    let served = Set(moved.map(\.head.deviceId))
+    var statements = moved.isEmpty ? [] : [CommandStore.update(moved)]
+    statements += CommandStore.looked(devices, served: served.sorted())
+    try await connection.enqueue(statements)
+    return (devices.count, records)
   }
 }

@@ -12,13 +12,14 @@ enum DeviceReport: Sendable {
   /// The device is there; after a reconnect it may have lost what it had not answered.
   case heard(reconnected: Bool)
   /// The broker is there again and may have lost all that was not answered.
-  case brokerConnected
+  /// - Parameter offset: of the announcement: the connection's epoch.
+  case brokerConnected(offset: Int64)
 }
 
 /// Turns records of the uplink topic into reports.
 struct UplinkInbox: Sendable {
   let service: CommandsService
-  let sweeper: DeadlineSweeper
+  let dispatcher: TurnDispatcher
 
   /// For `BatchConsumer`: one batch, inside its transaction.
   func apply(_ messages: [KafkaMessage], _ connection: PostgresConnection) async throws -> BatchResult {
@@ -35,7 +36,7 @@ struct UplinkInbox: Sendable {
       } catch { result.reject(message, error) }
     }
     if try await service.apply(reports, on: connection) {
-      try await connection.afterCommit { [sweeper] in sweeper.wake() }
+      try await connection.afterCommit { [dispatcher] in dispatcher.wake() }
     }
     return result
   }
@@ -53,7 +54,7 @@ struct UplinkInbox: Sendable {
     case .undelivered(let id, let reason):
       return .command(id, CommandOccurrence(.undelivered, at: at, detail: reason.rawValue), answered: nil)
     case .presence(let online): return online ? .heard(reconnected: true) : nil
-    case .brokerConnected: return .brokerConnected
+    case .brokerConnected: return .brokerConnected(offset: message.offset)
     case .reported, .state, .published: return nil
     }
   }

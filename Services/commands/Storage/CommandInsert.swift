@@ -11,6 +11,8 @@ struct NewCommand: Sendable {
   let created: Event
   /// For the bridge, if its turn is now.
   let downlink: Event
+  /// What `downlink` says.
+  let epoch: Int64
   /// As it was looked up: the command is stored only while the directory still has it so.
   let device: DeviceEntity
 }
@@ -30,13 +32,22 @@ extension CommandStore {
     var records: OutboxRecords?
   }
 
-  /// Stores commands with their outbox records, all or none, in one statement.
+  /// Stores commands with their outbox records, all or none, in one round trip.
   ///
-  /// Those of a device that has `window` unanswered ones at the broker, or others that wait, wait behind them.
-  func insert(_ new: [NewCommand]) async throws -> Inserted {
+  /// Those of a device that has `window` unanswered ones at the broker, or others that wait, wait behind them: decided under
+  /// the devices' locks, since another replica may store commands of theirs at the same moment.
+  /// - Parameter epoch: what the records say; if it is not the newest, nothing is stored, and all are `stale`.
+  func insert(_ new: [NewCommand], epoch: Int64) async throws -> Inserted {
+    let statement = Self.statement(new, epoch: epoch)
+    let answers = try await database.pipeline([
+      Self.lock(devices: new.map(\.command.head.deviceId)), statement,
+    ])
+    return try Self.inserted(new, answers[1])
+  }
+
+  private static func statement(_ new: [NewCommand], epoch: Int64) -> PostgresQuery {
     let commands = new.map(\.command)
-    let rows = try await database.query(
-      """
+    return """
       WITH input AS MATERIALIZED (
         SELECT * FROM unnest(
           \(commands.map(\.head.id))::uuid[], \(commands.map(\.head.organisationId))::uuid[],
@@ -56,10 +67,11 @@ extension CommandStore {
           timeline, created, downlink, device_record, device_rev, number)
       ), turn AS MATERIALIZED (
         SELECT i.*, nextval('command_seq_seq') AS seq,
-          NOT b.waiting AND b.dispatched + row_number() OVER (PARTITION BY i.device_id ORDER BY i.number)
-            <= \(Int64(Self.window)) + b.answered AS goes
+          NOT b.waiting AND b.given + row_number() OVER (PARTITION BY i.device_id ORDER BY i.number)
+            <= \(Int64(window)) + b.answered AS goes
         FROM input i JOIN directory_device d ON (d.id, d.rev) = (i.device_record, i.device_rev)
-        CROSS JOIN LATERAL (\(unescaped: Self.room)) AS b
+        JOIN broker_epoch e ON e.epoch = \(epoch)
+        CROSS JOIN LATERAL (\(unescaped: room)) AS b
       ), made AS (
         INSERT INTO command (id, seq, organisation_id, device_id, hardware_id, device_type, type, params, lane,
           created_at, created_by, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent, status, deadline,
@@ -70,10 +82,12 @@ extension CommandStore {
           timeline
         FROM turn
       ), opened AS (
-        INSERT INTO open_command (id, seq, device_id, look_at, dispatched)
-        SELECT id, seq, device_id,
-          CASE WHEN goes THEN deadline ELSE LEAST(deadline, now() + interval '1 s') END, goes
-        FROM turn
+        INSERT INTO open_command (id, seq, device_id, look_at, epoch)
+        SELECT id, seq, device_id, deadline, CASE WHEN goes THEN \(epoch) END FROM turn
+      ), waits AS (
+        INSERT INTO waiting_device (device_id, try_at)
+        SELECT DISTINCT device_id, now() + interval '1 s' FROM turn WHERE NOT goes
+        ON CONFLICT (device_id) DO NOTHING
       ), told AS (
         INSERT INTO outbox (records)
         SELECT string_agg(CASE WHEN goes THEN created || downlink ELSE created END, ''::bytea ORDER BY number)
@@ -81,23 +95,36 @@ extension CommandStore {
         RETURNING id, created_at
       )
       SELECT NULL, NULL, id, created_at FROM told UNION ALL SELECT id, goes, NULL, NULL FROM turn
-      """)
-    return try Self.inserted(new, rows)
+      """
   }
 
-  /// What is open of the device of `i`: whether any waits, how many the bridge was given, and how many of those the device
-  /// has answered, which is looked at only where it matters. One look for each command: a join with all of them together is
-  /// made anew for each row, since the plans of this service have no hash.
+  /// What is open of the device of `i` in the epoch of `e`: whether any waits, how many the bridge was given, and how many
+  /// of those the device has answered, which is looked at only where it matters. One look for each command: a join with all
+  /// of them together is made anew for each row, since the plans of this service have no hash.
   private static let room = """
-    SELECT o.waiting, o.dispatched, CASE WHEN o.dispatched < \(window) THEN 0 ELSE (
+    SELECT g.old OR EXISTS (SELECT FROM open_command w WHERE w.device_id = i.device_id AND w.epoch IS NULL) AS waiting,
+      g.given, CASE WHEN g.given < \(window) THEN 0 ELSE (
         SELECT count(*) FROM open_command a JOIN command c USING (id)
-        WHERE a.device_id = i.device_id AND a.dispatched AND c.status = 'ACKNOWLEDGED'
+        WHERE a.device_id = i.device_id AND a.epoch IS NOT NULL AND c.status = 'ACKNOWLEDGED'
       ) END AS answered
     FROM (
-      SELECT COALESCE(bool_or(NOT dispatched), false) AS waiting, count(*) FILTER (WHERE dispatched) AS dispatched
-      FROM open_command WHERE device_id = i.device_id
-    ) AS o
+      SELECT count(*) AS given, COALESCE(bool_or(o.epoch <> e.epoch AND EXISTS (
+          SELECT FROM command c WHERE c.id = o.id AND c.status IN ('PENDING', 'SENT'))), false) AS old
+      FROM open_command o WHERE o.device_id = i.device_id AND o.epoch IS NOT NULL
+    ) AS g
     """
+
+  /// Whoever gives these devices' commands their turn does so alone, until its transaction ends.
+  static func lock(devices: [String]) -> PostgresQuery {
+    // FNV-1a; in one order, or two that lock wait for each other. Two devices of one key only wait for each other.
+    let keys = Set(
+      devices.map { $0.utf8.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x0100_0000_01B3 } })
+    return """
+      SELECT count(*) FROM (
+        SELECT pg_advisory_xact_lock(key) FROM unnest(\(keys.sorted().map(Int64.init(bitPattern:)))::bigint[]) AS k (key)
+      ) AS locked
+      """
+  }
 
   private static func inserted(_ new: [NewCommand], _ rows: PostgresRows) throws -> Inserted {
     var inserted = Inserted(stale: Set(new.map(\.command.head.id)))

@@ -20,8 +20,8 @@ extension CommandStore {
     status, sent_at, acknowledged_at, deadline, attempts, rev, late_outcome
     """
 
-  // Or two transactions wait for each other in a circle: each locks rows of `command` once, by id, and then touches
-  // rows of `open_command` of those commands only.
+  // Or two transactions wait for each other in a circle: each locks rows of `waiting_device` first, by device, then rows of
+  // `command` once, by id, and then touches rows of `open_command` of those commands only.
 
   /// The commands of these ids as they are now. Not locked, which would write each row once more: whoever moves one
   /// meanwhile is found out by `update`, and the transaction begins anew.
@@ -29,53 +29,34 @@ extension CommandStore {
     "SELECT \(unescaped: movingColumns) FROM command WHERE id = ANY(\(ids)::uuid[])"
   }
 
-  /// Locks those commands, and with them what the bridge was given for these devices (for all, if nil).
-  static func lock(_ ids: [UUID], andOf deviceIds: [String]?) -> PostgresQuery {
+  /// Locks those commands, and with them what the bridge was given for these devices.
+  static func lock(_ ids: [UUID], andOf deviceIds: [String]) -> PostgresQuery {
     """
     SELECT id FROM command WHERE id = ANY(ARRAY(
       SELECT unnest(\(ids)::uuid[])
       UNION
-      SELECT id FROM open_command
-      WHERE dispatched AND (\(deviceIds)::text[] IS NULL OR device_id = ANY(\(deviceIds)::text[]))
+      SELECT id FROM open_command WHERE epoch IS NOT NULL AND device_id = ANY(\(deviceIds)::text[])
     )) ORDER BY id FOR UPDATE
     """
   }
 
-  /// What is unanswered of these commands and these devices (all devices, if nil) waits for its turn again: the device
-  /// or the broker has come back and may have lost it.
-  static func requeue(_ ids: [UUID], of deviceIds: [String]?) -> PostgresQuery {
+  /// What is unanswered of these commands and these devices waits for its turn again: the device has come back and may have
+  /// lost it.
+  static func requeue(_ ids: [UUID], of deviceIds: [String]) -> PostgresQuery {
     """
-    UPDATE open_command o SET dispatched = false, look_at = now() FROM command c
-    WHERE o.id = ANY(\(ids)::uuid[]) AND o.dispatched AND c.id = o.id AND c.status IN ('PENDING', 'SENT')
-      AND (\(deviceIds)::text[] IS NULL OR o.device_id = ANY(\(deviceIds)::text[]))
-    """
-  }
-
-  /// Which of these devices have commands that wait for their turn.
-  static func waiting(_ deviceIds: [String]) -> PostgresQuery {
-    "SELECT DISTINCT device_id FROM open_command WHERE NOT dispatched AND device_id = ANY(\(deviceIds)::text[])"
-  }
-
-  /// The sweeper shall look at these devices' waiting commands now. One that is locked is being looked at.
-  static func lookNow(_ deviceIds: [String]) -> PostgresQuery {
-    """
-    WITH first AS MATERIALIZED (
-      SELECT o.id FROM unnest(\(deviceIds)::text[]) AS d (device_id) CROSS JOIN LATERAL (
-        SELECT id FROM open_command w WHERE NOT dispatched AND w.device_id = d.device_id
-        ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED
-      ) o
-    )
-    UPDATE open_command o SET look_at = now() FROM first f WHERE o.id = f.id
+    UPDATE open_command o SET epoch = NULL FROM command c
+    WHERE o.id = ANY(\(ids)::uuid[]) AND o.epoch IS NOT NULL AND c.id = o.id AND c.status IN ('PENDING', 'SENT')
+      AND o.device_id = ANY(\(deviceIds)::text[])
     """
   }
 
-  /// What the sweeper has to look at now, locked: every replica takes others, and none that is being moved.
+  /// Those whose deadline may have passed, locked: every replica takes others, and none that is being moved.
   static func due(at now: Date, limit: Int) -> PostgresQuery {
     """
     WITH due AS MATERIALIZED (
-      SELECT id, dispatched FROM open_command WHERE look_at <= \(now) ORDER BY look_at LIMIT \(Int64(limit))
+      SELECT id FROM open_command WHERE look_at <= \(now) ORDER BY look_at LIMIT \(Int64(limit))
     )
-    SELECT \(unescaped: movingColumns), dispatched FROM command c JOIN due USING (id) FOR UPDATE OF c SKIP LOCKED
+    SELECT \(unescaped: movingColumns) FROM command c JOIN due USING (id) FOR UPDATE OF c SKIP LOCKED
     """
   }
 
@@ -97,18 +78,16 @@ extension CommandStore {
         ).self))
   }
 
-  /// With one column more.
-  static func moving<More: PostgresDecodable>(_ row: PostgresRow, and type: More.Type) throws -> (
-    MovingCommand, More
-  ) {
+  /// A command that was given its turn, with its params.
+  static func turn(_ row: PostgresRow) throws -> (MovingCommand, PostgresJSON, CommandTurn) {
     let (
       id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent, acknowledged,
-      deadline, attempts, rev, late, more
+      deadline, attempts, rev, late, params, epoch, turn
     ) = try row.decode(
       (
         UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32,
         Int64,
-        PostgresJSON?, More
+        PostgresJSON?, PostgresJSON, Int64, Int64
       ).self)
     let command = try moving(
       (
@@ -116,7 +95,7 @@ extension CommandStore {
         acknowledged,
         deadline, attempts, rev, late
       ))
-    return (command, more)
+    return (command, params, CommandTurn(epoch: epoch, number: turn))
   }
 
   private static func moving(
@@ -193,15 +172,6 @@ extension CommandStore {
     FROM unnest(
       \(moved.map(\.head.id))::uuid[], \(moved.map(\.progress.deadline))::timestamptz[]) AS u (id, deadline)
     WHERE o.id = u.id AND o.look_at > u.deadline
-    """
-  }
-
-  /// Nobody listened: these wait for their device, which is tried again after 1, 2, 4 … 300 s at the latest.
-  static func waitForDevice(_ ids: [UUID], at now: Date) -> PostgresQuery {
-    """
-    UPDATE open_command SET dispatched = false, refusals = LEAST(refusals + 1, 20),
-      look_at = LEAST(look_at, \(now) + LEAST(power(2, refusals), 300) * interval '1 s')
-    WHERE id = ANY(\(ids)::uuid[])
     """
   }
 }

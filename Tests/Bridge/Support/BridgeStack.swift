@@ -98,10 +98,13 @@ final class BridgeStack: Sendable {
 }
 
 /// A command that expires in so many seconds.
-func command(_ id: UUID = .v7(), type: String = "REBOOT", seconds: Double = 60) -> CommandDownlink {
+func command(
+  _ id: UUID = .v7(), type: String = "REBOOT", seconds: Double = 60,
+  turn: CommandTurn = CommandTurn(epoch: .max, number: 0)
+) -> CommandDownlink {
   CommandDownlink(
     id: id, type: type, params: ["x": 1], lane: "default", expiresAt: Date.now.addingTimeInterval(seconds),
-    deliverBy: Date.now.addingTimeInterval(seconds))
+    deliverBy: Date.now.addingTimeInterval(seconds), turn: turn)
 }
 
 /// One bridge process.

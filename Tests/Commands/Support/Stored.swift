@@ -1,0 +1,136 @@
+import CommandsDomain
+import Directory
+import Foundation
+import Loop
+import Observability
+import Postgres
+import Runtime
+import TestSupport
+import Wire
+
+@testable import CommandsService
+
+/// The commands' tables on a real database, with as many replicas as a test wants, and no broker: what is told is looked at,
+/// and what the bridge would report is said by the test.
+final class Stored: Sendable {
+  let url: String
+  let organisation = UUID.v7()
+  private let first: Replica
+
+  /// One replica: its own connections.
+  final class Replica: Sendable {
+    let store: CommandStore
+    let database: PostgresClient
+    private let running: Task<Void, any Error>
+
+    init(_ url: String) throws {
+      let loop = EventLoop.start("commands-test")
+      var configuration = try PostgresConfiguration(url: url, schema: "commands", applicationName: "tests")
+      configuration.settings = ServiceRuntime.keyLookupPlans
+      let database = PostgresClient(
+        configuration: configuration, loop: loop, logger: Logger(label: "test", level: .warning))
+      (self.database, store) = (database, CommandStore(database: database))
+      running = Task { try await database.run() }
+    }
+
+    deinit { running.cancel() }
+  }
+
+  init() async throws {
+    url = try await PostgresServer.shared().createDatabase("commands")
+    first = try Replica(url)
+    for (set, migrations) in [
+      ("runtime", Outbox.migrations), ("directory", DirectoryTables.migrations),
+      ("commands", CommandStore.migrations),
+    ] {
+      _ = try await first.database.migrate(migrations, set: set)
+    }
+  }
+
+  var store: CommandStore { first.store }
+  var database: PostgresClient { first.database }
+
+  func replica() throws -> Replica { try Replica(url) }
+
+  /// A device that the copy of the registry knows.
+  func device() async throws -> DeviceEntity {
+    let id = Identifier.randomDeviceId()
+    let device = DeviceEntity(
+      id: .v7(), deviceId: id, mcuId: id, soc: "soc", boardId: .v7(), organisationId: organisation, rev: 1)
+    try await database.query(
+      """
+      INSERT INTO directory_device (id, device_id, mcu_id, soc, board_id, organisation_id, rev) VALUES
+        (\(device.id), \(id), \(id), 'soc', \(device.boardId), \(organisation), 1)
+      """)
+    return device
+  }
+
+  /// A command that is to be stored.
+  func new(_ device: DeviceEntity, epoch: Int64 = 0, timeouts: Int = 30) -> NewCommand {
+    let now = Date.now.wholeMilliseconds
+    let timeouts = Timeouts(deliver: timeouts, acknowledge: timeouts, complete: timeouts)
+    let command = Command(
+      head: CommandHead(
+        id: .v7(), organisationId: organisation, deviceId: device.deviceId, type: "REBOOT", lane: "default",
+        timeouts: timeouts, traceparent: nil), hardwareId: device.mcuId, deviceType: nil, params: [:],
+      createdAt: now,
+      createdBy: "test", progress: CommandProgress(createdAt: now, timeouts: timeouts, by: "test"))
+    return NewCommand(
+      command: command, created: CommandRecords.created(command),
+      downlink: CommandRecords.downlink(
+        command.head, params: [:], progress: command.progress, turn: CommandTurn(epoch: epoch, number: 0),
+        at: now),
+      epoch: epoch, device: device)
+  }
+
+  /// Stores that many commands of a device, one after the other.
+  /// - Returns: their ids, in order.
+  func make(_ count: Int, _ device: DeviceEntity, epoch: Int64 = 0, timeouts: Int = 30) async throws -> [UUID]
+  {
+    let new = (0..<count).map { _ in self.new(device, epoch: epoch, timeouts: timeouts) }
+    let inserted = try await store.insert(new, epoch: epoch)
+    guard inserted.stale.isEmpty else { throw TestSupportError("stale") }
+    return new.map(\.command.head.id)
+  }
+
+  /// What the bridge and devices say.
+  func report(_ reports: [(deviceId: String, report: DeviceReport)]) async throws {
+    try await database.withTransaction { connection in
+      _ = try await Movement.apply(reports, on: connection)
+    }
+  }
+
+  func say(_ event: CommandEvent, _ ids: [UUID], of device: DeviceEntity, why: Undelivered? = nil)
+    async throws
+  {
+    try await report(
+      ids.map {
+        (
+          device.deviceId,
+          .command($0, CommandOccurrence(event, at: .now, detail: why?.rawValue), answered: nil)
+        )
+      })
+  }
+
+  /// The commands that are given their turn now, in the order in which the bridge gets them, with their turns.
+  func turns() async throws -> [CommandDownlink] {
+    try await database.withTransaction { connection in
+      try await Turns.give(limit: 1000, on: connection).records.compactMap { event in
+        guard event.topic == .deviceDownlink,
+          case .command(let command) = try Downlink(type: event.type, payload: event.payload ?? [])
+        else { return nil }
+        return command
+      }
+    }
+  }
+
+  /// As if that much time had passed for what waits.
+  func wait(seconds: Int) async throws {
+    try await database.query(
+      "UPDATE waiting_device SET try_at = try_at - \(Int64(seconds)) * interval '1 s'")
+  }
+
+  func number(_ query: PostgresQuery) async throws -> Int64 {
+    try await database.query(query).first?.decode(Int64.self) ?? -1
+  }
+}
