@@ -85,6 +85,71 @@ import Testing
     #expect(!actions(classes.dropLast() + [notUp, slot]).contains(.take(.slot(2), epoch: 5)))
   }
 
+  /// Replicas come, go and die in any order, and look at different times: no session has two holders, and when it is
+  /// quiet again all are shared evenly and stay where they are.
+  @Test(arguments: 0..<50) func itComesToRest(seed: Int) {
+    struct Table {
+      var leases: [UplinkSessionName: UplinkLease]
+      var living: [UUID]
+      mutating func put(_ name: UplinkSessionName, _ holder: UUID?, isCurrent: Bool) {
+        let epoch = (leases[name]?.epoch ?? 0) + 1
+        leases[name] = UplinkLease(name: name, holder: holder, epoch: epoch, isCurrent: isCurrent, isUp: true)
+      }
+    }
+    let names = [status, reported, state]
+    var table = Table(leases: [:], living: [])
+    for name in names { table.put(name, nil, isCurrent: false) }
+    var held: [UUID: Set<UplinkSessionName>] = [:]
+    var moves = 0
+    func round(_ me: UUID) {
+      let seen = table
+      for action in SessionPlan.actions(
+        leases: Array(seen.leases.values),
+        replicas: seen.living.map { LivingReplica(process: $0, isAble: true) }, me: me, held: held[me] ?? [])
+      {
+        switch action {
+        case .keep(let name, _): held[me]?.insert(name)
+        case .lose(let name): held[me]?.remove(name)
+        case .handOver(let name):
+          held[me]?.remove(name)
+          table.put(name, nil, isCurrent: false)
+          moves += 1
+        case .take(let name, let epoch):
+          guard let row = table.leases[name], row.epoch == epoch, !row.isCurrent else { break }
+          table.put(name, me, isCurrent: true)
+          held[me]?.insert(name)
+          moves += 1
+        }
+      }
+    }
+    for _ in 0..<Int.random(in: 5...30) {
+      switch Int.random(in: 0..<4) {
+      case 0 where table.living.count < 5:
+        let new = UUID()
+        table.living.append(new)
+        held[new] = []
+      case 1 where table.living.count > 1:
+        let dead = table.living.remove(at: Int.random(in: 0..<table.living.count))
+        held[dead] = nil
+        for (name, row) in table.leases where row.holder == dead { table.put(name, dead, isCurrent: false) }
+      default: if let one = table.living.randomElement() { round(one) }
+      }
+    }
+    if table.living.isEmpty {
+      table.living = [me]
+      held[me] = []
+    }
+    for _ in 0..<8 { for one in table.living.shuffled() { round(one) } }
+    let shares = table.living.map { one in table.leases.values.count { $0.holder == one && $0.isCurrent } }
+    #expect(shares.reduce(0, +) == 3)
+    #expect((shares.max() ?? 9) - (shares.min() ?? 0) <= 1)
+    #expect(
+      table.living.allSatisfy { one in held[one]?.count == table.leases.values.count { $0.holder == one } })
+    moves = 0
+    for _ in 0..<5 { for one in table.living.shuffled() { round(one) } }
+    #expect(moves == 0, "nothing moves for nothing")
+  }
+
   @Test func names() {
     for name in [status, reported, state, .slot(12)] { #expect(UplinkSessionName(name.text) == name) }
     for text in ["", "slot-", "slot-x", "other"] { #expect(UplinkSessionName(text) == nil) }

@@ -9,19 +9,20 @@ import Synchronization
 /// Keeps this replica's share of the uplink sessions: one replica at a time reads each, for as long as it holds the
 /// session's lease.
 actor UplinkSessions: Service {
-  private nonisolated let loop: EventLoop
-  private let leases: UplinkLeases
-  private let settings: MqttSettings
-  private let handler: UplinkHandler
+  nonisolated let loop: EventLoop
+  let leases: UplinkLeases
+  let settings: MqttSettings
+  let handler: UplinkHandler
   private let metrics: BridgeMetrics
-  private let logger: Logger
+  let logger: Logger
   /// Whether this replica reaches the broker.
   private let isConnected: @Sendable () -> Bool
-  private let look: Wakeup
+  let look: Wakeup
   /// When to look again.
   private var pause = Duration.zero
-  private var held: [UplinkSessionName: HeldSession] = [:]
-  private var lives = 0
+  // For the extension that makes and ends the connections.
+  var held: [UplinkSessionName: HeldSession] = [:]
+  var lives = 0
   private var lastConnected = ContinuousClock.now - .seconds(3600)
   /// Whether every class has had its reader once: from then on only our own sessions count for readiness.
   private var hasBeenComplete = false
@@ -29,7 +30,7 @@ actor UplinkSessions: Service {
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
   /// How often leases are renewed.
-  private static let interval = Duration.seconds(1)
+  static let interval = Duration.seconds(1)
   /// A replica without the broker for so long gives its sessions to one that has it.
   private static let patience = Duration.seconds(3)
   /// How long what is in hand may take when a session is handed over.
@@ -116,85 +117,6 @@ actor UplinkSessions: Service {
     logger.notice("handed an uplink session over", ["session": name.text])
   }
 
-  // MARK: Connections
-
-  private func connect(_ name: UplinkSessionName) {
-    guard let lease = held[name]?.lease else { return }
-    lives += 1
-    let life = lives
-    let link = MQTTUplinkSession(
-      configuration: settings.uplink(name), loop: loop, subscriptions: MqttSettings.subscriptions(name),
-      logger: logger, reconnects: false,
-      handle: { [handler] messages in
-        // A process that was stopped meanwhile: whoever reads the session now has these messages too.
-        guard lease.isValid else { throw LeaseRanOut() }
-        try await handler.handle(messages)
-      },
-      onState: { [weak self] state in self?.assumeIsolated { $0.changed(name, life, state) } })
-    held[name]?.link = link
-    held[name]?.life = life
-    link.start()
-    if case .slot = name { held[name]?.draining = loop.task { await self.drain(name, link) } }
-  }
-
-  private func changed(_ name: UplinkSessionName, _ life: Int, _ state: MQTTSessionState) {
-    guard held[name]?.life == life else { return }
-    switch state {
-    case .connected:
-      held[name]?.upSince = .now
-      noteUp(name, true)
-    case .disconnected(let reason):
-      if held[name]?.isUp == true { noteLoss(name, reason) }
-      held[name]?.lostConnection()
-      noteUp(name, false)
-    }
-    noteReadiness()
-    // The row says that it is up; or whether it is ours still: only then there is another connection.
-    look.signal()
-  }
-
-  private func noteLoss(_ name: UplinkSessionName, _ reason: MQTTDisconnectReason) {
-    guard let session = held[name], session.failures > 0 else { return }
-    logger.warning(
-      "its connections do not last: does another stack use the same mqtt-client-prefix?",
-      ["session": name.text, "reason": reason.description])
-  }
-
-  /// Ends the connection here and now, without an acknowledgement.
-  private func cut(_ name: UplinkSessionName) async {
-    held[name]?.draining?.cancel()
-    guard let link = held[name]?.link.take() else { return }
-    held[name]?.life = 0
-    noteUp(name, false)
-    await link.stop(timeout: .zero)
-  }
-
-  /// Nothing is read on a lease that has run out: the database does not answer, or this process was stopped.
-  private func watchLeases() async {
-    while !Task.isCancelled {
-      let next = held.values.filter { $0.link != nil }.map(\.lease.end).min() ?? .now + Self.interval
-      try? await loop.sleep(until: min(next, .now + Self.interval))
-      for (name, session) in held where session.link != nil && !session.lease.isValid {
-        logger.warning("the lease ran out, the session is left", ["session": name.text])
-        await cut(name)
-      }
-      noteReadiness()
-    }
-  }
-
-  /// Handles what waits in a session of the former design and ends it, however often that takes.
-  private func drain(_ name: UplinkSessionName, _ link: MQTTUplinkSession) async {
-    guard await link.leave(timeout: .seconds(30)), !Task.isCancelled else {
-      if held[name]?.link === link { held[name]?.link = nil }
-      return look.signal()
-    }
-    do { try await leases.remove(name) } catch {
-      return logger.warning("a session's row could not be removed", ["error": "\(error)"])
-    }
-    held[name] = nil
-    logger.notice("emptied and ended a session of the former design", ["session": name.text])
-  }
-
   /// Leaves in order: the sessions stay at the broker, and the next replica may take them at once.
   private func depart() async {
     let links = held.values.compactMap(\.link)
@@ -208,12 +130,12 @@ actor UplinkSessions: Service {
 
   // MARK: What others see
 
-  private func noteUp(_ name: UplinkSessionName, _ isUp: Bool) {
+  func noteUp(_ name: UplinkSessionName, _ isUp: Bool) {
     held[name]?.isUp = isUp
     if case .uplink(let known) = name { metrics.note(known, isRead: isUp) }
   }
 
-  private func noteReadiness() {
+  func noteReadiness() {
     let down = held.filter { !$0.value.isUp }.keys.sorted().first
     unready.withLock {
       $0 =
