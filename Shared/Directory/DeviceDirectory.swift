@@ -80,7 +80,11 @@ public struct DeviceDirectory: KeyStore, Sendable {
       try await progress.reachEnd()
       found = try await devices.submit(question)
     }
-    let device: DeviceEntity? = if case .one(let device) = found { device } else { nil }
+    // Another device may come to have the same mcuId, and then it is the one no more.
+    let device: DeviceEntity? =
+      if case .one(let device) = found, device.deviceId == reference || device.id == UUID(text: reference) {
+        device
+      } else { nil }
     remembered.withLock { remembered in
       if remembered.count >= Self.mostRemembered { remembered = [:] }
       remembered[question] = device

@@ -147,6 +147,8 @@ def test_the_same_mcu_id_on_two_boards(tenant):
         "/board", {"name": "Other", "description": "", "soc": tenant.soc + "-b", "organisationId": tenant.id,
                    "public": False, "metadataFields": []})
     first = tenant.device(mcu)
+    # It is known well by then: that must not hide the second one.
+    assert tenant.admin.call("POST", f"/devices/{mcu}/commands", {"command": "REBOOT"}).status_code == 201
     second = tenant.admin.post(
         "/device", {"mcuId": mcu, "boardId": other["id"], "organisationId": tenant.id})["deviceId"]
     # A moment may pass until the copy knows the second one, too.
