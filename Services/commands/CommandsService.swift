@@ -187,4 +187,19 @@ public struct CommandsService: Sendable {
     }
     return looked
   }
+
+  /// Ends the open commands of devices that are no more.
+  /// - Returns: whether there may be more of them.
+  func endCommandsOfDeletedDevices(at now: Date, limit: Int) async throws -> Bool {
+    try await store.database.withTransaction { connection in
+      let devices = try await DeletedDevices.due(limit: 50, on: connection)
+      guard !devices.isEmpty else { return false }
+      let (count, records) = try await Movement.end(
+        ofDeleted: devices, at: now, limit: limit, on: connection)
+      // Else the same devices again, until nothing of theirs is open.
+      if count < limit { try await DeletedDevices.settle(devices, on: connection) }
+      try await outbox.tell(records, on: connection)
+      return true
+    }
+  }
 }

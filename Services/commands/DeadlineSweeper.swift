@@ -3,8 +3,8 @@ import Loop
 import Observability
 import Runtime
 
-/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, and gives waiting ones their
-/// turn, with any number of replicas: each takes rows that no other has locked.
+/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, gives waiting ones their turn, and
+/// ends those of deleted devices, with any number of replicas: each takes rows that no other has locked.
 struct DeadlineSweeper: Service {
   private static let pause: Duration = .milliseconds(200)
   private static let limit = 500
@@ -27,7 +27,8 @@ struct DeadlineSweeper: Service {
       try Task.checkCancellation()
       do {
         let looked = try await service.sweep(at: .now, limit: Self.limit)
-        if looked == Self.limit { continue }
+        let isMore = try await service.endCommandsOfDeletedDevices(at: .now, limit: Self.limit)
+        if looked == Self.limit || isMore { continue }
       } catch is CancellationError {
         throw CancellationError()
       } catch {

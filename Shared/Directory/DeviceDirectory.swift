@@ -52,6 +52,11 @@ public struct DeviceDirectory: KeyStore, Sendable {
     return (directory, consumer)
   }
 
+  /// What the consumer does with records that it has read: for tests, which write the copy themselves.
+  public static func apply(_ records: [EntityRecord], _ connection: PostgresConnection) async throws {
+    try await DirectoryApplier.apply(records, connection)
+  }
+
   init(loop: EventLoop, database: PostgresClient, kafka: KafkaProducer) {
     self.database = database
     progress = DirectoryProgress(loop: loop, database: database, kafka: kafka, consumer: Self.consumerName)

@@ -70,9 +70,9 @@ extension CommandStore {
           timeline
         FROM turn
       ), opened AS (
-        INSERT INTO open_command (id, seq, device_id, look_at, dispatched)
+        INSERT INTO open_command (id, seq, device_id, look_at, dispatched, device_record)
         SELECT id, seq, device_id,
-          CASE WHEN goes THEN deadline ELSE LEAST(deadline, now() + interval '1 s') END, goes
+          CASE WHEN goes THEN deadline ELSE LEAST(deadline, now() + interval '1 s') END, goes, device_record
         FROM turn
       ), told AS (
         INSERT INTO outbox (records)
