@@ -104,7 +104,7 @@ let package = Package(
     tests(
       "Commands",
       [
-        "CommandsDomain", "CommandsService", "Directory", "Runtime", "HTTP", "Kafka", "Postgres", "Wire",
+        "CommandsDomain", "CommandsService", "Crypto", "Directory", "Runtime", "HTTP", "Kafka", "Postgres", "Wire",
         "Observability",
       ]),
     tests("Crypto", ["Crypto", "Wire"]),

@@ -31,6 +31,7 @@ extension CommandsService {
         PostgresMigration("V0002_statistics", embedded: PackageResources.V0002_statistics_sql),
         PostgresMigration("V0003_timeline_text", embedded: PackageResources.V0003_timeline_text_sql),
         PostgresMigration("V0004_device_record", embedded: PackageResources.V0004_device_record_sql),
+        PostgresMigration("V0005_counts", embedded: PackageResources.V0005_counts_sql),
       ]
     ),
   ]

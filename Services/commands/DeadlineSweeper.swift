@@ -8,6 +8,7 @@ import Runtime
 struct DeadlineSweeper: Service {
   private static let pause: Duration = .milliseconds(200)
   private static let limit = 500
+  private static let countsEach: Duration = .seconds(1)
 
   let service: CommandsService
   let logger: Logger
@@ -23,12 +24,17 @@ struct DeadlineSweeper: Service {
   func wake() { early.signal() }
 
   func run() async throws {
+    var lastCount = ContinuousClock.now
     while true {
       try Task.checkCancellation()
       do {
         let looked = try await service.sweep(at: .now, limit: Self.limit)
         let isMore = try await service.endCommandsOfDeletedDevices(at: .now, limit: Self.limit)
         if looked == Self.limit || isMore { continue }
+        if lastCount.duration(to: .now) > Self.countsEach {
+          lastCount = .now
+          try await service.addUpCounts()
+        }
       } catch is CancellationError {
         throw CancellationError()
       } catch {

@@ -70,10 +70,14 @@ extension CommandStore {
           timeline
         FROM turn
       ), opened AS (
-        INSERT INTO open_command (id, seq, device_id, look_at, dispatched, device_record)
+        INSERT INTO open_command (id, seq, device_id, look_at, dispatched, device_record, organisation_id)
         SELECT id, seq, device_id,
-          CASE WHEN goes THEN deadline ELSE LEAST(deadline, now() + interval '1 s') END, goes, device_record
+          CASE WHEN goes THEN deadline ELSE LEAST(deadline, now() + interval '1 s') END, goes, device_record,
+          organisation_id
         FROM turn
+      ), counted AS (
+        INSERT INTO command_tally (organisation_id, status, number)
+        SELECT organisation_id, 'PENDING', count(*) FROM turn GROUP BY organisation_id
       ), told AS (
         INSERT INTO outbox (records)
         SELECT string_agg(CASE WHEN goes THEN created || downlink ELSE created END, ''::bytea ORDER BY number)

@@ -1,3 +1,4 @@
+import Crypto
 import Directory
 import FoundationEssentials
 import HTTP
@@ -86,7 +87,9 @@ struct World: Sendable {
   let board = UUID.v7()
   let device: DeviceEntity
 
-  init(on own: Fixture? = nil, deviceId: String = Identifier.randomDeviceId()) async throws {
+  init(
+    on own: Fixture? = nil, deviceId: String = Identifier.randomDeviceId(), catalogue: JSONObject = [:]
+  ) async throws {
     fixture = if let own { own } else { try await .shared() }
     device = DeviceEntity(
       id: .v7(), deviceId: deviceId, mcuId: "mcu-\(UUID().text.prefix(8))", soc: "esp32", boardId: board,
@@ -96,23 +99,35 @@ struct World: Sendable {
         .board(
           BoardEntity(
             id: board, organisationId: organisation, soc: "esp32", isPublic: false, deviceType: nil,
-            configSchemas: [:], commandCatalogue: [:], rev: 1))), .present(.device(device)),
+            configSchemas: [:], commandCatalogue: catalogue, rev: 1))), .present(.device(device)),
     ])
   }
 
-  /// Asks as root, in this organisation.
-  func ask(_ method: HTTPMethod, _ path: String, _ body: JSON? = nil, _ headers: HTTPFields = [:])
-    async throws -> (status: Int, json: JSON)
-  {
+  /// Asks with a key, or as root, in this organisation.
+  func ask(
+    _ method: HTTPMethod, _ path: String, _ body: JSON? = nil, _ headers: HTTPFields = [:], key: String? = nil
+  ) async throws -> (status: Int, json: JSON) {
     var headers = headers
-    headers["X-API-Key"] = Fixture.rootKey
-    let mark = path.contains("?") ? "&" : "?"
+    headers["X-API-Key"] = key ?? Fixture.rootKey
+    var target = "/" + path
+    if key == nil { target += (path.contains("?") ? "&" : "?") + "organisationId=\(organisation.text)" }
     let response = await fixture.api.respond(
-      to: HTTPRequest(
-        method: method, target: "/\(path)\(mark)organisationId=\(organisation.text)", headers: headers,
-        body: body?.bytes ?? []))
+      to: HTTPRequest(method: method, target: target, headers: headers, body: body?.bytes ?? []))
     guard case .bytes(let bytes) = response.body else { return (response.status, .null) }
     return (response.status, try JSON(parsing: bytes))
+  }
+
+  /// A key of this organisation.
+  func key(_ role: Role) async throws -> String {
+    let text = "key-\(UUID().text)"
+    try await fixture.tell([
+      .present(
+        .apiKey(
+          APIKeyEntity(
+            id: .v7(), organisationId: organisation, name: "k", role: role, hash: SHA256.hash(text).hex,
+            expiresAt: nil, rev: 1)))
+    ])
+    return text
   }
 
   /// Makes a command and gives its id.
