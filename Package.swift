@@ -110,7 +110,7 @@ let package = Package(
     tests(
       "Commands",
       [
-        "CommandsDomain", "CommandsService", "Directory", "Runtime", "HTTP", "Kafka", "Postgres", "Wire",
+        "CommandsDomain", "CommandsService", "Crypto", "Directory", "Runtime", "HTTP", "Kafka", "Postgres", "Wire",
         "Observability",
       ]),
     tests("Crypto", ["Crypto", "Wire"]),
@@ -122,7 +122,7 @@ let package = Package(
     tests("HTTP", ["HTTP", "Observability", "Threads"]),
     tests("Kafka", ["Kafka", "Observability", "Threads"]),
     tests("Postgres", ["Postgres", "Observability", "Threads"]),
-    tests("Runtime", ["Runtime", "HTTP", "Kafka", "Postgres", "Wire", "Observability"]),
+    tests("Runtime", ["Runtime", "Crypto", "HTTP", "Kafka", "Postgres", "Wire", "Observability"]),
     tests("MQTT", ["MQTT", "Observability", "Threads"]),
     tests(
       "Config",

@@ -22,6 +22,21 @@ public struct CommandsSettings: Sendable {
 }
 
 extension CommandsService {
+  static let migrations = [
+    (set: "directory", migrations: DirectoryTables.migrations),
+    (
+      set: "commands",
+      migrations: [
+        PostgresMigration("V0001_commands", embedded: PackageResources.V0001_commands_sql),
+        PostgresMigration("V0002_statistics", embedded: PackageResources.V0002_statistics_sql),
+        PostgresMigration("V0003_timeline_text", embedded: PackageResources.V0003_timeline_text_sql),
+        PostgresMigration("V0004_device_record", embedded: PackageResources.V0004_device_record_sql),
+        PostgresMigration("V0005_counts", embedded: PackageResources.V0005_counts_sql),
+        PostgresMigration("V0006_turns", embedded: PackageResources.V0006_turns_sql),
+      ]
+    ),
+  ]
+
   /// Builds the service and runs it until SIGTERM.
   public static func run(_ settings: CommandsSettings, on loop: EventLoop) async throws {
     let runtime = try ServiceRuntime(
@@ -43,21 +58,10 @@ extension CommandsService {
       metrics: runtime.metrics)
     api.commands(service)
     try await runtime.run(
-      migrations: [
-        ("directory", DirectoryTables.migrations), ("commands", CommandStore.migrations),
-      ],
+      migrations: migrations,
       services: [
         ("directory", entities), ("uplink", uplinks), ("deadline-sweeper", sweeper),
         ("turn-dispatcher", dispatcher),
       ], api: api, openAPI: PackageResources.openapi_yaml)
   }
-}
-
-extension CommandStore {
-  static let migrations = [
-    PostgresMigration("V0001_commands", embedded: PackageResources.V0001_commands_sql),
-    PostgresMigration("V0002_statistics", embedded: PackageResources.V0002_statistics_sql),
-    PostgresMigration("V0003_timeline_text", embedded: PackageResources.V0003_timeline_text_sql),
-    PostgresMigration("V0004_turns", embedded: PackageResources.V0004_turns_sql),
-  ]
 }

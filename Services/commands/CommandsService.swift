@@ -148,15 +148,16 @@ public struct CommandsService: Sendable {
     try await store.list(filter)
   }
 
-  /// What must always hold: created = final + open, and every open command has its deadline and is looked at.
-  func invariants() async throws -> JSON {
-    let counts = try await store.counts()
+  /// What must always hold: created = final + open, and every open command is looked at.
+  /// - Parameter organisation: whose commands; nil for all.
+  func invariants(in organisation: UUID?) async throws -> JSON {
+    let counts = try await store.counts(in: organisation)
     let open = CommandStatus.allCases.filter(\.isOpen).reduce(0) { $0 + (counts.byStatus[$1.rawValue] ?? 0) }
     let created = counts.byStatus.values.reduce(0, +)
     return [
       "created": .int(created), "terminal": .int(created - open), "open": .int(open),
-      "watched": .int(counts.open),
-      "openWithoutDeadline": .int(counts.orphans), "holds": .bool(open == counts.open && counts.orphans == 0),
+      "watched": .int(counts.watched), "openWithoutDeadline": .int(max(0, open - counts.watched)),
+      "holds": .bool(open == counts.watched),
       "byStatus": .object(
         CommandStatus.allCases.reduce(into: JSONObject()) {
           $0[$1.rawValue] = .int(counts.byStatus[$1.rawValue] ?? 0)
@@ -215,5 +216,23 @@ public struct CommandsService: Sendable {
   /// - Returns: whether there is more.
   func walk() async throws -> Bool {
     try await store.database.query(CommandStore.walk(limit: 2000)).first?.decode(Bool.self) == false
+  }
+
+  /// Adds up what the counts have become.
+  func addUpCounts() async throws { try await store.addUp(limit: 5000) }
+
+  /// Ends the open commands of devices that are no more.
+  /// - Returns: whether there may be more of them.
+  func endCommandsOfDeletedDevices(at now: Date, limit: Int) async throws -> Bool {
+    try await store.database.withTransaction { connection in
+      let devices = try await DeletedDevices.due(limit: 50, on: connection)
+      guard !devices.isEmpty else { return false }
+      let (count, records) = try await Movement.end(
+        ofDeleted: devices, at: now, limit: limit, on: connection)
+      // Else the same devices again, until nothing of theirs is open.
+      if count < limit { try await DeletedDevices.settle(devices, on: connection) }
+      try await outbox.tell(records, on: connection)
+      return true
+    }
   }
 }

@@ -3,11 +3,12 @@ import Loop
 import Observability
 import Runtime
 
-/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, with any number of replicas: each
-/// takes rows that no other has locked.
+/// Turns commands to TIMEOUT when their deadline passes, within a second and exactly once, and ends those of deleted devices,
+/// with any number of replicas: each takes rows that no other has locked.
 struct DeadlineSweeper: Service {
   private static let pause: Duration = .milliseconds(200)
   private static let limit = 500
+  private static let countsEach: Duration = .seconds(1)
 
   let service: CommandsService
   let dispatcher: TurnDispatcher
@@ -15,12 +16,18 @@ struct DeadlineSweeper: Service {
   let loop: EventLoop
 
   func run() async throws {
+    var lastCount = ContinuousClock.now
     while true {
       try Task.checkCancellation()
       do {
         let (looked, turns) = try await service.sweep(at: .now, limit: Self.limit)
         if turns { dispatcher.wake() }
-        if looked == Self.limit { continue }
+        let isMore = try await service.endCommandsOfDeletedDevices(at: .now, limit: Self.limit)
+        if looked == Self.limit || isMore { continue }
+        if lastCount.duration(to: .now) > Self.countsEach {
+          lastCount = .now
+          try await service.addUpCounts()
+        }
       } catch is CancellationError {
         throw CancellationError()
       } catch {

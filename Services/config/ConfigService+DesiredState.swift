@@ -1,4 +1,5 @@
 import ConfigDomain
+import Directory
 import FoundationEssentials
 import Postgres
 import Runtime
@@ -35,7 +36,7 @@ extension ConfigService {
 
   /// Applies what devices and the broker said, in its order.
   func record(_ news: [DeviceNews], _ connection: PostgresConnection) async throws {
-    let locked = try await configurations.lock(Array(Set(news.map(\.deviceId))), connection)
+    let locked = try await configurations.lockPresent(Array(Set(news.map(\.deviceId))), connection)
     var changes = locked.map { ConfigurationChange($0) }
     let index = Dictionary(uniqueKeysWithValues: changes.enumerated().map { ($1.before.deviceId, $0) })
     for item in news {
@@ -65,6 +66,18 @@ extension ConfigService {
       }
       try await carryOut(changes, after: [], connection)
       return due.count
+    }
+  }
+
+  /// Clears the configurations of devices that are no more.
+  /// - Returns: how many.
+  func clearDeletedDevices(limit: Int) async throws -> Int {
+    try await database.withTransaction { connection in
+      let devices = try await DeletedDevices.due(limit: limit, on: connection)
+      guard !devices.isEmpty else { return 0 }
+      try await configurations.clear(devices, connection)
+      try await DeletedDevices.settle(devices, on: connection)
+      return devices.count
     }
   }
 

@@ -18,13 +18,14 @@ extension RegistryService {
     try await APIKeyTable(database: database).list(scope, page)
   }
 
-  /// Revokes a key: each service refuses it within a second.
-  func delete(apiKey id: UUID, in scope: UUID?, _ context: RequestContext) async throws {
-    try await change { connection in
+  /// Revokes a key: each service refuses it within a second of being told.
+  /// - Returns: whether they have been told.
+  func delete(apiKey id: UUID, in scope: UUID?, _ context: RequestContext) async throws -> Bool {
+    try await tell { connection in
       guard let key = try await APIKeyTable(database: connection).delete(id, in: scope) else {
         throw Problem.notFound("API key")
       }
       return Change(answer: (), records: key.records(.deleted, context))
-    }
+    }.isTold
   }
 }

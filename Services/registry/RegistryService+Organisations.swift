@@ -48,9 +48,10 @@ extension RegistryService {
   }
 
   /// Removes an organisation and its keys.
+  /// - Returns: whether the other services have been told.
   func delete(
     organisation id: UUID, in scope: UUID?, _ expected: Precondition, _ context: RequestContext
-  ) async throws {
+  ) async throws -> Bool {
     try await remove(inUse: "The organisation still has boards or devices: delete them first.") {
       connection in
       let table = OrganisationTable(database: connection)

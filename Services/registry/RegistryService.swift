@@ -37,6 +37,15 @@ public struct RegistryService: Sendable {
     refusal: (PostgresError) -> Problem? = \.refusal,
     _ body: @Sendable (PostgresConnection) async throws -> Change<Answer>
   ) async throws -> Answer {
+    try await tell(refusal: refusal, body).answer
+  }
+
+  /// The same, for who must know whether the other services have been told.
+  /// - Returns: `isTold` is false if Kafka has not got it within 2 s.
+  func tell<Answer: Sendable>(
+    refusal: (PostgresError) -> Problem? = \.refusal,
+    _ body: @Sendable (PostgresConnection) async throws -> Change<Answer>
+  ) async throws -> (answer: Answer, isTold: Bool) {
     let (answer, records): (Answer, OutboxRecords)
     do {
       (answer, records) = try await database.withTransaction { connection in
@@ -44,16 +53,17 @@ public struct RegistryService: Sendable {
         return (change.answer, try await outbox.tell(change.records, on: connection))
       }
     } catch let error as PostgresError { throw refusal(error) ?? error }
-    _ = try? await outbox.published(records)
-    return answer
+    return (answer, (try? await outbox.published(records)) ?? false)
   }
 
   /// Removes an object; while something still refers to it that is refused.
+  /// - Returns: whether the other services have been told.
+  @discardableResult
   func remove(
     inUse: String, _ body: @Sendable (PostgresConnection) async throws -> [Event]
-  ) async throws {
-    try await change(refusal: { $0.code == PostgresError.foreignKey ? .conflict(inUse) : nil }) {
+  ) async throws -> Bool {
+    try await tell(refusal: { $0.code == PostgresError.foreignKey ? .conflict(inUse) : nil }) {
       Change(answer: (), records: try await body($0))
-    }
+    }.isTold
   }
 }

@@ -15,17 +15,18 @@ struct DirectoryProgress: Sendable {
   let consumer: String
 
   /// Returns when the copy has reached the end that the topic has now.
+  /// - Parameter patience: how long Kafka may take to say where that is.
   /// - Throws: `DirectoryBehind` if that takes too long, or Kafka does not say where the end is.
-  func reachEnd() async throws {
+  func reachEnd(asking patience: Duration = Self.patience) async throws {
     let topic = KafkaTopic.registryEntities.rawValue
     let limit = ContinuousClock.now + Self.patience
     let ends: [Int32: Int64]
-    do { ends = try await kafka.endOffsets(topic: topic, timeout: Self.patience) } catch {
-      throw DirectoryBehind(reason: "Kafka does not say where the topic ends: \(error)")
+    do { ends = try await kafka.endOffsets(topic: topic, timeout: patience) } catch {
+      throw DirectoryBehind(reason: .endUnknown("\(error)"))
     }
     while true {
       if try await behind(ends, topic) == 0 { return }
-      if ContinuousClock.now >= limit { throw DirectoryBehind(reason: "the copy is being caught up") }
+      if ContinuousClock.now >= limit { throw DirectoryBehind(reason: .catchingUp) }
       try await loop.sleep(for: .milliseconds(5))
     }
   }
@@ -47,7 +48,19 @@ struct DirectoryProgress: Sendable {
 
 /// The copy of the registry is behind, so that "there is none" cannot be said yet.
 struct DirectoryBehind: TemporaryError, CustomStringConvertible {
-  let reason: String
+  enum Reason: Sendable {
+    /// Kafka does not say where the topic ends.
+    case endUnknown(String)
+    case catchingUp
+  }
+
+  let reason: Reason
   var isTemporary: Bool { true }
-  var description: String { "the directory is behind: \(reason)" }
+  var description: String {
+    switch reason {
+    case .endUnknown(let error):
+      "the directory may be behind: Kafka does not say where the topic ends: \(error)"
+    case .catchingUp: "the directory is behind: the copy is being caught up"
+    }
+  }
 }

@@ -39,6 +39,24 @@ public enum DirectoryTables {
         );
         CREATE INDEX directory_device_device_id ON directory_device (device_id);
         CREATE INDEX directory_device_mcu_id ON directory_device (mcu_id);
-        """)
+        """),
+    PostgresMigration(
+      name: "V0002_deletion",
+      sql: """
+        CREATE TABLE directory_deletion (
+          kind      text NOT NULL,
+          id        uuid NOT NULL,
+          rev       bigint NOT NULL,
+          device_id text,
+          at        timestamptz NOT NULL DEFAULT now(),
+          look_at   timestamptz,
+          PRIMARY KEY (kind, id)
+        );
+        COMMENT ON TABLE directory_deletion IS
+          'What is no more, and with which revision it ended: an older record that comes late revives nothing.';
+        COMMENT ON COLUMN directory_deletion.look_at IS
+          'Of a device: when to clean up after it; null when that is done.';
+        CREATE INDEX directory_deletion_look ON directory_deletion (look_at) WHERE look_at IS NOT NULL;
+        """),
   ]
 }

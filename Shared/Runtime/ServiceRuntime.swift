@@ -146,19 +146,19 @@ public struct ServiceRuntime: Sendable {
 
   /// What every service answers beside its own routes.
   private func operations(_ api: inout API, openAPI: [UInt8]) {
-    api.get("livez", .open) { _, _ in .json(["status": "ok"]) }
-    api.get("readyz", .open) { [health] _, _ in
+    api.open("livez") { _, _ in .json(["status": "ok"]) }
+    api.open("readyz") { [health] _, _ in
       let failures = await health.failures()
       let reasons = failures.reduce(into: JSONObject()) { $0[$1.name] = .string($1.reason) }
       return failures.isEmpty
         ? .json(["status": "ok"]) : .json(["status": "not ready", "notReady": .object(reasons)], status: 503)
     }
-    api.get("metrics", .open) { [metrics] _, _ in
+    api.open("metrics") { [metrics] _, _ in
       var response = HTTPResponse(status: 200, body: .bytes(Array(metrics.text().utf8)))
       response.headers["Content-Type"] = "text/plain; version=0.0.4"
       return response
     }
-    api.get("openapi.yaml", .open) { _, _ in
+    api.open("openapi.yaml") { _, _ in
       var response = HTTPResponse(status: 200, body: .bytes(openAPI))
       response.headers["Content-Type"] = "application/yaml"
       return response

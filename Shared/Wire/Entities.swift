@@ -38,7 +38,7 @@ public struct OrganisationEntity: Sendable, Equatable {
   }
 }
 
-/// An API key, as its SHA-256 only. A revoked key becomes a tombstone.
+/// An API key, as its SHA-256 only. That it is revoked is told by an `EntityDeletion`.
 public struct APIKeyEntity: Sendable, Equatable {
   public let id: UUID
   public let organisationId: UUID
@@ -123,13 +123,6 @@ extension Entity {
   public func event(traceparent: String?) -> Event {
     Event(
       topic: .registryEntities, key: kind.key(id), type: "martlet.entity.\(kind.rawValue)", json: json,
-      traceparent: traceparent)
-  }
-
-  /// The record that removes an entity.
-  public static func removal(_ kind: EntityKind, _ id: UUID, traceparent: String?) -> Event {
-    Event(
-      topic: .registryEntities, key: kind.key(id), type: "martlet.entity.\(kind.rawValue)", payload: nil,
       traceparent: traceparent)
   }
 

@@ -39,7 +39,8 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
     let day = 86_400_000
     var configuration =
       switch self {
-      case .registryEntities: ["cleanup.policy": "compact"]
+      // No tombstone is written (decision 14); those of earlier versions stay long enough for a service that was stopped.
+      case .registryEntities: ["cleanup.policy": "compact", "delete.retention.ms": "\(30 * day)"]
       case .registryEvents, .commandsEvents, .configEvents: ["retention.ms": "\(7 * day)"]
       case .deviceDownlink, .deviceUplink: ["retention.ms": "\(3 * day)"]
       case .deadLetter: ["retention.ms": "\(30 * day)"]

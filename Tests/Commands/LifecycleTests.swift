@@ -12,9 +12,9 @@ struct LifecycleTests {
 
   /// Every cell, written a second time by hand: rows are statuses, columns events in the order of the enumeration.
   static let table: [CommandStatus: String] = [
-    .pending: "S n A + - T n", .sent: "n n A + - T n", .acknowledged: "n . . + - T .",
-    .success: "n . . . . . .",
-    .failed: "n . . . . . .", .timeout: ". . l l l . .",
+    .pending: "S n A + - T n -", .sent: "n n A + - T n -", .acknowledged: "n . . + - T . -",
+    .success: "n . . . . . . .",
+    .failed: "n . . . . . . .", .timeout: ". . l l l . . .",
   ]
 
   @Test("every status against every event", arguments: CommandStatus.allCases)

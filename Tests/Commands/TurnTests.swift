@@ -6,7 +6,7 @@ import Wire
 
 @testable import CommandsService
 
-/// The order of a device's commands and the window, on a real database (decision 14).
+/// The order of a device's commands and the window, on a real database (decision 16).
 @Suite struct TurnTests {
   @Test func theWindowHoldsWhenReplicasStoreAtOnce() async throws {
     let stored = try await Stored()

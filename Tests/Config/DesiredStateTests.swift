@@ -107,7 +107,7 @@ import Wire
     let database = world.fixture.runtime.database
     func makeDue() async throws {
       try await database.query(
-        "UPDATE device_configuration SET next_attempt_at = now() WHERE device_id = \(deviceId) AND next_attempt_at > now()"
+        "UPDATE device_configuration SET next_attempt_at = now() - interval '10 ms' WHERE device_id = \(deviceId) AND next_attempt_at > now()"
       )
     }
     func sent() async throws -> [JSON] {

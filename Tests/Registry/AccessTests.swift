@@ -173,4 +173,19 @@ struct AccessTests {
     try await Task.sleep(for: .milliseconds(600))
     #expect(await world.send("GET", "whoami", as: key).status == 401)
   }
+
+  @Test("a revocation that the other services do not know of yet says so")
+  func revokedUnheard() async throws {
+    let world = try await World(bootstrap: "127.0.0.1:1")
+    let organisation =
+      await world.send("POST", "organisation", body: ["name": "Alone"], as: "root").json["id"] ?? .null
+    let key = await world.send(
+      "POST", "apiKey", body: ["organisationId": organisation, "name": "k", "role": "viewer"], as: "root")
+    let id = try #require(key.json["id"]?.string)
+    let answer = await world.send("DELETE", "apiKey/id/\(id)", as: "root")
+    #expect(answer.status == 202)
+    #expect(answer.json["id"]?.string == id)
+    #expect(answer.json["published"] == false)
+    #expect(await world.send("DELETE", "apiKey/id/\(id)", as: "root").status == 404, "and it is done")
+  }
 }

@@ -23,11 +23,14 @@ struct RecordTests {
     #expect(records.map(\.key) == ["device/\(Self.device.id.text)", Self.device.deviceId])
     #expect(records[1].type == "martlet.registry.device.\(verb.rawValue)")
     #expect(records.allSatisfy { $0.traceparent == Self.context.trace.traceparent })
+    let record = try EntityRecord(.device, Self.device.id, value: records[0].payload)
     if verb == .deleted {
-      #expect(records[0].payload == nil)
+      let deletion = EntityDeletion(
+        kind: .device, id: Self.device.id, rev: rev, organisationId: Self.device.organisationId,
+        deviceId: Self.device.deviceId)
+      #expect(record == .deleted(deletion))
     } else {
-      let entity = try JSON(parsing: records[0].payload ?? [])
-      #expect(try Entity(.device, json: entity) == Self.device.entity)
+      #expect(record == .present(Self.device.entity))
     }
     let event = try JSON(parsing: records[1].payload ?? [])
     #expect(event["rev"]?.int == rev)

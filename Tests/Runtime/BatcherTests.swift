@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Postgres
 @testable import Runtime
 
 @Suite struct BatcherTests {
@@ -18,6 +19,44 @@ import Testing
     #expect(sum == 50 * 49)
     #expect(await sizes.all.count < 51, "what comes while a batch is under way makes one")
     #expect(await sizes.all.reduce(0, +) == 51)
+  }
+
+  @Test("what the database refuses goes to the one input that it refuses, and each other is done once")
+  func aBadInputFailsAlone() async throws {
+    let done = Sizes()
+    let refused = Sizes()
+    let batcher = Batcher<Int, Int>(.start("batcher-test"), maximum: 100) { inputs in
+      if inputs.contains(where: { $0 % 10 == 7 }) {
+        await refused.add(inputs.count)
+        throw PostgresError(.server(sqlState: "23514"), "check_violation", code: "23514")
+      }
+      for input in inputs { await done.add(input) }
+      return inputs
+    }
+    let failed = await withTaskGroup(of: Int?.self) { group in
+      for number in 0..<50 {
+        group.addTask {
+          do { _ = try await batcher.submit(number) } catch { return number }; return nil
+        }
+      }
+      return await group.reduce(into: Set<Int>()) { if let number = $1 { $0.insert(number) } }
+    }
+    #expect(failed == [7, 17, 27, 37, 47])
+    #expect(await refused.all.contains { $0 > 1 }, "they came with others")
+    #expect(await done.all.sorted() == (0..<50).filter { $0 % 10 != 7 })
+  }
+
+  @Test("what may have been done is not done twice")
+  func troubleIsForAll() async throws {
+    let tries = Sizes()
+    let batcher = Batcher<Int, Int>(.start("batcher-test"), maximum: 100) { inputs in
+      await tries.add(inputs.count)
+      throw PostgresError(.connection, "lost")
+    }
+    await withTaskGroup(of: Void.self) { group in
+      for number in 0..<50 { group.addTask { _ = try? await batcher.submit(number) } }
+    }
+    #expect(await tries.all.reduce(0, +) == 50)
   }
 
   private actor Sizes {

@@ -5,7 +5,7 @@ import Wire
 /// Tells the services after each connection to the broker that it may have forgotten what it had not delivered.
 ///
 /// The announcement's place in Kafka is the connection's epoch: commands that were handed over before it are given back, since
-/// the commands service decides anew which go first (decision 14).
+/// the commands service decides anew which go first (decision 16).
 actor BrokerAnnouncer: Service {
   /// The Kafka key: these records are of no device, and all in one partition.
   static let key = "bridge"

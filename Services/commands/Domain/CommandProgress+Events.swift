@@ -61,6 +61,10 @@ extension CommandProgress {
     case .success:
       completedAt = occurrence.at
       result = occurrence.result
+    case .failed where occurrence.event == .deviceDeleted:
+      completedAt = occurrence.at
+      error = CommandFault(code: Self.deviceDeleted, message: "The device was deleted.")
+      reason = Self.deviceDeleted
     case .failed:
       completedAt = occurrence.at
       result = occurrence.result
@@ -71,6 +75,8 @@ extension CommandProgress {
       reason = sentAt == nil ? "notDelivered" : acknowledgedAt == nil ? "notAcknowledged" : "notCompleted"
     }
   }
+
+  private static let deviceDeleted = "deviceDeleted"
 
   private var lateIsFinal: Bool { lateOutcome?["status"]?.string != DeviceStatus.acknowledged.rawValue }
 

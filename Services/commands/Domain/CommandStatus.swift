@@ -41,6 +41,8 @@ public enum CommandEvent: String, Sendable, CaseIterable {
   case deadlinePassed
   /// It was handed to the bridge: its turn has come, or its device or the broker came back.
   case dispatched
+  /// Its device is no more.
+  case deviceDeleted
 }
 
 /// What an event does to a command.
@@ -66,6 +68,7 @@ public enum Lifecycle {
     case (.pending, .failed): .moves(to: .failed)
     case (.pending, .deadlinePassed): .moves(to: .timeout)
     case (.pending, .dispatched): .noted
+    case (.pending, .deviceDeleted): .moves(to: .failed)
 
     // A redelivery's PUBACK: the broker has it once more.
     case (.sent, .sent): .noted
@@ -76,6 +79,7 @@ public enum Lifecycle {
     case (.sent, .failed): .moves(to: .failed)
     case (.sent, .deadlinePassed): .moves(to: .timeout)
     case (.sent, .dispatched): .noted
+    case (.sent, .deviceDeleted): .moves(to: .failed)
 
     // The answer overtook the bridge's own report.
     case (.acknowledged, .sent): .noted
@@ -85,17 +89,19 @@ public enum Lifecycle {
     case (.acknowledged, .failed): .moves(to: .failed)
     case (.acknowledged, .deadlinePassed): .moves(to: .timeout)
     case (.acknowledged, .dispatched): .ignored
+    case (.acknowledged, .deviceDeleted): .moves(to: .failed)
 
     case (.success, .sent), (.failed, .sent): .noted
     case (.success, .undelivered), (.success, .acknowledged), (.success, .succeeded), (.success, .failed),
-      (.success, .deadlinePassed), (.success, .dispatched):
+      (.success, .deadlinePassed), (.success, .dispatched), (.success, .deviceDeleted):
       .ignored
     case (.failed, .undelivered), (.failed, .acknowledged), (.failed, .succeeded), (.failed, .failed),
-      (.failed, .deadlinePassed), (.failed, .dispatched):
+      (.failed, .deadlinePassed), (.failed, .dispatched), (.failed, .deviceDeleted):
       .ignored
 
     case (.timeout, .acknowledged), (.timeout, .succeeded), (.timeout, .failed): .late
-    case (.timeout, .sent), (.timeout, .undelivered), (.timeout, .deadlinePassed), (.timeout, .dispatched):
+    case (.timeout, .sent), (.timeout, .undelivered), (.timeout, .deadlinePassed), (.timeout, .dispatched),
+      (.timeout, .deviceDeleted):
       .ignored
     }
   }

@@ -1,4 +1,5 @@
 import CommandsDomain
+import Directory
 import FoundationEssentials
 import Postgres
 import Runtime
@@ -94,6 +95,19 @@ struct Movement {
     var more = later.isEmpty ? [] : [CommandStore.look(later.map(\.id), at: later.map(\.at))]
     if !turns.isEmpty { more.append(CommandStore.lookNow(turns.sorted())) }
     return (due.count, !turns.isEmpty, try await movement.write(and: more, on: connection))
+  }
+
+  /// Ends open commands of devices that are no more.
+  /// - Returns: how many, and what to tell.
+  static func end(
+    ofDeleted devices: [DeletedDevice], at now: Date, limit: Int, on connection: PostgresConnection
+  ) async throws -> (count: Int, records: [Event]) {
+    let open = try await connection.query(CommandStore.open(ofDeleted: devices, limit: limit)).map {
+      try CommandStore.moving($0)
+    }
+    var movement = Movement(open)
+    for command in open { movement.apply(CommandOccurrence(.deviceDeleted, at: now), to: command.head.id) }
+    return (open.count, try await movement.write(and: [], on: connection))
   }
 
   private mutating func fold(_ reports: [(deviceId: String, report: DeviceReport)]) -> Int {

@@ -59,7 +59,7 @@ struct CommandRoutes: Sendable {
   }
 
   func invariants(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    .json(try await service.invariants())
+    .json(try await service.invariants(in: try context.scope(request)))
   }
 
   private static let timeouts = JSONShape<(deliver: Int?, acknowledge: Int?, complete: Int?)>.fields(
@@ -91,12 +91,15 @@ enum CommandPage {
     return filter
   }
 
-  /// One page, and the cursor of the next if this one is full.
+  /// One page, and the cursor of the next if there is one.
   static func answer(
     _ service: CommandsService, _ filter: CommandStore.Filter, _ encode: (Command) -> JSON
   ) async throws -> HTTPResponse {
-    let commands = try await service.commands(filter)
-    let next = commands.count == filter.limit ? commands.last.map { Cursor(["\($0.seq)"]).text } : nil
+    var more = filter
+    more.limit += 1
+    let found = try await service.commands(more)
+    let commands = found.prefix(filter.limit)
+    let next = found.count > filter.limit ? commands.last.map { Cursor(["\($0.seq)"]).text } : nil
     return .page(commands.map { encode($0.command) }, next: next)
   }
 }

@@ -82,12 +82,15 @@ extension CommandStore {
           timeline
         FROM turn
       ), opened AS (
-        INSERT INTO open_command (id, seq, device_id, look_at, epoch)
-        SELECT id, seq, device_id, deadline, CASE WHEN goes THEN \(epoch) END FROM turn
+        INSERT INTO open_command (id, seq, device_id, look_at, epoch, device_record, organisation_id)
+        SELECT id, seq, device_id, deadline, CASE WHEN goes THEN \(epoch) END, device_record, organisation_id FROM turn
       ), waits AS (
         INSERT INTO waiting_device (device_id, try_at)
         SELECT DISTINCT device_id, now() + interval '1 s' FROM turn WHERE NOT goes
         ON CONFLICT (device_id) DO NOTHING
+      ), counted AS (
+        INSERT INTO command_tally (organisation_id, status, number)
+        SELECT organisation_id, 'PENDING', count(*) FROM turn GROUP BY organisation_id
       ), told AS (
         INSERT INTO outbox (records)
         SELECT string_agg(CASE WHEN goes THEN created || downlink ELSE created END, ''::bytea ORDER BY number)

@@ -9,6 +9,7 @@ struct MovingCommand: Sendable {
   /// Its `rev` when it was read: the guard of the update.
   let readRev: Int64
   let readDeadline: Date?
+  let readStatus: CommandStatus
   var progress: CommandProgress
 
   var hasMoved: Bool { progress.rev != readRev }
@@ -118,7 +119,8 @@ extension CommandStore {
       head: CommandHead(
         id: id, organisationId: organisation, deviceId: device, type: type, lane: lane,
         timeouts: Timeouts(deliver: Int(deliver), acknowledge: Int(acknowledge), complete: Int(complete)),
-        traceparent: traceparent), readRev: rev, readDeadline: deadline, progress: progress)
+        traceparent: traceparent), readRev: rev, readDeadline: deadline, readStatus: progress.status,
+      progress: progress)
   }
 
   /// In bytes: so much of a story is kept of what happens again and again (redelivery) in one status. Moves are few, and all
@@ -151,10 +153,15 @@ extension CommandStore {
         \(progress.map { $0.error?.code })::text[], \(progress.map { $0.error?.message })::text[],
         \(progress.map { $0.lateOutcome.map { PostgresJSON(bytes: $0.bytes) } })::jsonb[],
         \(progress.map(\.rev))::bigint[],
-        \(progress.map(\.timelineText))::text[]
+        \(progress.map(\.timelineText))::text[], \(moved.map(\.readStatus.rawValue))::text[]
       ) AS u (id, read_rev, status, reason, sent_at, acknowledged_at, completed_at, deadline, attempts, result,
-        error_code, error_message, late_outcome, rev, timeline)
-      WHERE c.id = u.id AND c.rev = u.read_rev RETURNING 1
+        error_code, error_message, late_outcome, rev, timeline, read_status)
+      WHERE c.id = u.id AND c.rev = u.read_rev RETURNING c.organisation_id, u.read_status, u.status
+      ), counted AS (
+      INSERT INTO command_tally (organisation_id, status, number)
+      SELECT organisation_id, d.status, sum(d.number) FROM moved m
+      CROSS JOIN LATERAL (VALUES (m.read_status, -1), (m.status, 1)) AS d (status, number)
+      WHERE m.read_status <> m.status GROUP BY organisation_id, d.status HAVING sum(d.number) <> 0
       )
       SELECT expect_rows(count(*), \(Int64(moved.count))) FROM moved
       """

@@ -82,25 +82,6 @@ struct CommandStore: Sendable {
     sql.append(" ORDER BY seq DESC LIMIT ", Int64(filter.limit))
     return try await database.query(PostgresQuery(stringInterpolation: sql)).map(Self.command)
   }
-
-  /// Counts for the invariants: all, by status, open rows, open ones without a deadline.
-  func counts() async throws -> (byStatus: [String: Int64], open: Int64, orphans: Int64) {
-    // One statement is one snapshot: the numbers belong together while commands move.
-    let rows = try await database.query(
-      """
-      SELECT status, count(*), (SELECT count(*) FROM open_command),
-        (SELECT count(*) FROM command c WHERE c.deadline IS NOT NULL
-           AND NOT EXISTS (SELECT FROM open_command o WHERE o.id = c.id))
-      FROM command GROUP BY status
-      """)
-    var counts: (byStatus: [String: Int64], open: Int64, orphans: Int64) = ([:], 0, 0)
-    for row in rows {
-      let (status, count, open, orphans) = try row.decode((String, Int64, Int64, Int64).self)
-      counts.byStatus[status] = count
-      (counts.open, counts.orphans) = (open, orphans)
-    }
-    return counts
-  }
 }
 
 extension String {

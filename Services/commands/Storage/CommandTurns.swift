@@ -71,8 +71,7 @@ extension CommandStore {
   /// Gives the oldest waiting commands of these devices their turn, as many as the window has room for, and returns them
   /// with their params, the epoch and the turn's number, which grows for each device, since its lock is held.
   ///
-  /// Only while the device is its organisation's: one that was deleted there and made anew by another gets nothing of
-  /// the first.
+  /// Only while the device is there: one that was deleted and made anew gets nothing of the first.
   static func takeTurns(_ deviceIds: [String]) -> PostgresQuery {
     """
     WITH now_at AS MATERIALIZED (SELECT epoch, nextval('turn_number') AS turn FROM broker_epoch), given AS MATERIALIZED (
@@ -92,11 +91,12 @@ extension CommandStore {
     ), ranked AS (
       SELECT id, device_id, row_number() OVER (PARTITION BY device_id ORDER BY seq) AS place FROM waiting
     ), picked AS MATERIALIZED (
-      SELECT c.id FROM ranked r JOIN command c ON c.id = r.id
+      SELECT c.id FROM ranked r JOIN open_command o ON o.id = r.id JOIN command c ON c.id = r.id
       WHERE r.place + (SELECT count(*) FROM given g WHERE g.device_id = r.device_id AND g.is_there)
           <= \(Int64(window))
         AND c.deadline IS NOT NULL AND EXISTS (
-          SELECT FROM directory_device d WHERE d.device_id = c.device_id AND d.organisation_id = c.organisation_id)
+          SELECT FROM directory_device d WHERE d.device_id = c.device_id AND d.organisation_id = c.organisation_id
+            AND (o.device_record IS NULL OR o.device_record = d.id))
       ORDER BY c.id FOR UPDATE OF c
     ), taken AS (
       UPDATE open_command o SET epoch = e.epoch FROM picked p, now_at e WHERE o.id = p.id RETURNING o.id

@@ -2,7 +2,7 @@ import Loop
 import Observability
 import Runtime
 
-/// Sends documents again that the broker has not confirmed: what was missed is repaired by comparing, not by hoping
+/// Sends documents again that the broker has not confirmed, and clears what deleted devices have left: what was missed is repaired by comparing, not by hoping
 /// that an event arrives. Any number of replicas share the work: each leaves out what another has in hand.
 struct DocumentSweeper: Service {
   private static let batch = 200
@@ -16,6 +16,7 @@ struct DocumentSweeper: Service {
     while true {
       try await loop.sleep(for: Self.interval)
       do {
+        while try await service.clearDeletedDevices(limit: Self.batch) == Self.batch {}
         let count = try await service.sendDue(limit: Self.batch)
         if count > 0 { logger.info("sent documents again", ["count": "\(count)"]) }
       } catch is CancellationError {

@@ -1,4 +1,5 @@
 import ConfigDomain
+import Directory
 import FoundationEssentials
 import Postgres
 import Wire
@@ -16,6 +17,12 @@ struct ConfigurationStore: Sendable {
   /// Sees to it that the device has a row to lock. A deviceId that is used again keeps its revision, which a
   /// retained document may carry.
   func ensure(_ device: DeviceEntity, _ connection: PostgresConnection) async throws {
+    // What the one before had, and said of it, is not the new one's.
+    try await connection.query(
+      """
+      DELETE FROM desired_slot s USING device_configuration c
+      WHERE c.device_id = \(device.deviceId) AND c.record_id <> \(device.id) AND s.device_id = c.device_id
+      """)
     try await connection.query(
       """
       INSERT INTO device_configuration AS c
@@ -33,6 +40,20 @@ struct ConfigurationStore: Sendable {
       """
       SELECT \(unescaped: Self.columns) FROM device_configuration
       WHERE device_id = ANY(\(deviceIds)::text[]) ORDER BY device_id FOR UPDATE
+      """, Self.slots(of: deviceIds),
+    ])
+    return try Self.stored(results)
+  }
+
+  /// The same for those whose device is still the one that they are for: what another, or nobody, says under its deviceId
+  /// does not count. The directory's copy has every device that has a configuration, unless it is deleted.
+  func lockPresent(_ deviceIds: [String], _ connection: PostgresConnection) async throws -> [Stored] {
+    let results = try await connection.pipeline([
+      """
+      SELECT \(unescaped: Self.columns) FROM device_configuration c
+      WHERE device_id = ANY(\(deviceIds)::text[])
+        AND EXISTS (SELECT FROM directory_device d WHERE (d.device_id, d.id) = (c.device_id, c.record_id))
+      ORDER BY device_id FOR UPDATE
       """, Self.slots(of: deviceIds),
     ])
     return try Self.stored(results)
@@ -111,6 +132,23 @@ struct ConfigurationStore: Sendable {
     if !removed.isEmpty { statements.append(Self.remove(removed)) }
     if !put.isEmpty { statements.append(Self.put(put)) }
     try await connection.pipeline(statements)
+  }
+
+  /// Devices that are no more should have nothing and count for nobody; the revision stays, for who gets the deviceId next.
+  func clear(_ devices: [DeletedDevice], _ connection: PostgresConnection) async throws {
+    let rows = try await connection.query(
+      """
+      SELECT device_id FROM device_configuration WHERE record_id = ANY(\(devices.map(\.id))::uuid[])
+      ORDER BY device_id FOR UPDATE
+      """)
+    let deviceIds = try rows.decode(String.self)
+    try await connection.pipeline([
+      "DELETE FROM desired_slot WHERE device_id = ANY(\(deviceIds)::text[])",
+      """
+      UPDATE device_configuration SET next_attempt_at = NULL, published_at = NULL
+      WHERE device_id = ANY(\(deviceIds)::text[])
+      """,
+    ])
   }
 
   /// The broker may have forgotten what it got since then: all of it is due again.

@@ -26,9 +26,9 @@ extension Aggregate {
   /// The records of a change, for the outbox: first the one that the other services wait for.
   func records(_ verb: Verb, _ context: RequestContext, at time: Date = .now) -> [Event] {
     let traceparent = context.trace.traceparent
-    let entity =
+    let record =
       verb == .deleted
-      ? Entity.removal(Self.kind, id, traceparent: traceparent) : entity.event(traceparent: traceparent)
+      ? entity.deletion.event(traceparent: traceparent) : entity.event(traceparent: traceparent)
     var payload = json.object ?? JSONObject()
     payload["organisationId"] = .string(organisationId.text)
     // A deletion is one more change of the object.
@@ -36,7 +36,7 @@ extension Aggregate {
     payload["at"] = .string(time.rfc3339)
     payload["by"] = .string(context.principal.name)
     return [
-      entity,
+      record,
       Event(
         topic: .registryEvents, key: eventKey,
         type: "martlet.registry.\(Self.kind.rawValue).\(verb.rawValue)",

@@ -29,9 +29,9 @@ struct APIKeyRoutes: Sendable {
   }
 
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    try await registry.delete(
-      apiKey: try request.id("id", of: "API key"), in: context.principal.organisationId, context)
-    return .noContent
+    let id = try request.id("id", of: "API key")
+    return .revoked(
+      id, isTold: try await registry.delete(apiKey: id, in: context.principal.organisationId, context))
   }
 
   func whoami(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {

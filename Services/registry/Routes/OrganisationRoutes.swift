@@ -47,9 +47,10 @@ struct OrganisationRoutes: Sendable {
   }
 
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    try await registry.delete(
-      organisation: try request.id("id", of: "organisation"), in: context.principal.organisationId,
-      Precondition(request), context)
-    return .noContent
+    let id = try request.id("id", of: "organisation")
+    return .revoked(
+      id,
+      isTold: try await registry.delete(
+        organisation: id, in: context.principal.organisationId, Precondition(request), context))
   }
 }

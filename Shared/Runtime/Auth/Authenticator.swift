@@ -2,37 +2,88 @@ import Crypto
 import FoundationEssentials
 import HTTP
 import Loop
+import Threads
 import Wire
 
 /// Turns a request's API key into a principal.
 ///
 /// A key that was found is believed for half a second, so that a revocation counts everywhere within one (SPEC,
-/// section 1) and a busy key costs the database two look-ups a second.
+/// section 1) and a busy key costs the database two look-ups a second. One that is nobody's is remembered too, and
+/// who tries many is answered slowly; a key that is known is never held for what others at its address do.
 public struct Authenticator: Sendable {
+  /// Keys are random: one that is nobody's now will not be given to anybody.
+  private static let missIsBelieved: Duration = .seconds(10)
+  /// Where Kafka could not be asked, it may have been made elsewhere.
+  private static let doubtIsBelieved: Duration = .seconds(1)
+
   private let rootHash: [UInt8]
+  private let loop: EventLoop
+  private let store: any KeyStore
   private let keys: LookupCache<String, StoredKey>
+  private let attempts = Locked(FailedAttempts())
 
   /// - Parameter rootKey: compared by its hash, in constant time.
   public init(rootKey: String, loop: EventLoop, store: any KeyStore) {
     rootHash = SHA256.hash(data: Array(rootKey.utf8))
+    (self.loop, self.store) = (loop, store)
     keys = LookupCache(loop, for: .milliseconds(500)) { try await store.key(hash: $0) }
   }
 
   /// - Returns: nil if the request has no key, or one that is unknown or has expired.
+  /// - Throws: 429 if more requests with unknown keys are held than fit.
   public func principal(for request: HTTPRequest) async throws -> Principal? {
     guard let text = Self.key(of: request) else { return nil }
     let hash = SHA256.hash(data: Array(text.utf8))
     if constantTimeEqual(hash, rootHash) { return .root }
-    guard let key = try await keys.value(hash.hex) else { return nil }
+    let name = hash.hex
+    let isMiss = attempts.withLock { $0.isMiss(name, at: .now) }
+    var found = isMiss ? nil : try await keys.value(name)
+    if found == nil { found = try await unknown(name, isMiss: isMiss, from: Self.address(of: request)) }
+    guard let key = found else { return nil }
     if let expiry = key.expiresAt, expiry <= .now { return nil }
     return key.principal
   }
 
-  private static func key(of request: HTTPRequest) -> String? {
-    if let key = request.headers["X-API-Key"] { return key }
-    guard let value = request.headers["Authorization"], value.lowercased().hasPrefix("bearer ") else {
+  /// A key that was not found: after what its sender has earned by others, it is looked for once more, now that
+  /// every key that was made before would be known.
+  private func unknown(_ hash: String, isMiss: Bool, from address: String) async throws -> StoredKey? {
+    let delay = attempts.withLock { $0.began(from: address, at: .now) }
+    if delay > .zero { try await hold(for: delay) }
+    if isMiss { return nil }
+    let answer = try await store.settledKey(hash: hash)
+    switch answer {
+    case .found(let key):
+      attempts.withLock { $0.wasNone(from: address) }
+      return key
+    case .none, .unsettled:
+      let now = ContinuousClock.now
+      let until = now + (answer.isSettled ? Self.missIsBelieved : Self.doubtIsBelieved)
+      attempts.withLock { $0.missed(hash, until: until, at: now) }
       return nil
     }
-    return String(value.dropFirst("bearer ".count))
+  }
+
+  private func hold(for delay: Duration) async throws {
+    guard attempts.withLock({ $0.hold() }) else {
+      throw Problem(429, "Too many requests have keys that are unknown.", headers: [("Retry-After", "2")])
+    }
+    defer { attempts.withLock { $0.letGo() } }
+    try await loop.sleep(for: delay)
+  }
+
+  /// Where a request comes from: what the edge says, which is the one hop that is trusted, else who is connected.
+  private static func address(of request: HTTPRequest) -> String {
+    guard let forwarded = request.headers["X-Forwarded-For"] else { return request.remoteAddress }
+    return String((forwarded.split(separator: ",").last ?? "").filter { $0 != " " })
+  }
+
+  /// The one key of a request; nil if there is none, or two that differ.
+  private static func key(of request: HTTPRequest) -> String? {
+    let header = request.headers["X-API-Key"]
+    guard let value = request.headers["Authorization"] else { return header }
+    let words = value.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+    guard words.count == 2, words[0].lowercased() == "bearer" else { return header }
+    let bearer = String(words[1].drop { $0 == " " })
+    return header == nil || header == bearer ? bearer : nil
   }
 }

@@ -40,10 +40,28 @@ public struct StoredKey: Sendable {
   }
 }
 
+/// What is known of a key that was not found at first.
+public enum KeyAnswer: Sendable {
+  case found(StoredKey)
+  /// It is nobody's.
+  case none
+  /// It is nobody's of whom this service knows; but it cannot be said now whether it knows of all.
+  case unsettled
+
+  var isSettled: Bool { if case .unsettled = self { false } else { true } }
+}
+
 /// Where keys are looked up by the SHA-256 of their text: the registry's own table, or the directory elsewhere.
 public protocol KeyStore: Sendable {
-  /// - Parameters:
-  ///   - hash: 64 hex characters.
-  /// - Returns: nil if there is no such key, now that every key made before this call would be known.
+  /// - Parameter hash: 64 hex characters.
+  /// - Returns: nil if there is no such key that is known here.
   func key(hash: String) async throws -> StoredKey?
+
+  /// Looks for a key that was not found, once every key that was made before this call is known here.
+  func settledKey(hash: String) async throws -> KeyAnswer
+}
+
+extension KeyStore {
+  /// Where keys are made, nothing is to be waited for.
+  public func settledKey(hash: String) async throws -> KeyAnswer { .none }
 }

@@ -4,8 +4,6 @@ import Wire
 
 /// Who may use a route.
 public enum Access: Sendable {
-  /// Anyone, without a key.
-  case open
   /// A key of at least that role; root always.
   case role(Role)
   /// The root key only.
@@ -21,8 +19,10 @@ public enum Access: Sendable {
 public struct API: Sendable {
   /// What a route does.
   public typealias Handler = @Sendable (HTTPRequest, RequestContext) async throws -> HTTPResponse
+  /// What a route does that anyone may use, without a key: nobody is known to it.
+  public typealias OpenHandler = @Sendable (HTTPRequest, OpenContext) async throws -> HTTPResponse
 
-  private var router = Router<RequestContext>()
+  private var router = Router<OpenContext>()
   private let authenticator: Authenticator?
   private let logger: Logger
   private let metrics: Metrics
@@ -36,6 +36,9 @@ public struct API: Sendable {
 
   /// Every route as verb and template, for tests that hold the description of the API against it.
   public var routes: [(method: HTTPMethod, template: String)] { router.routes }
+
+  /// A route that anyone may read, without a key.
+  public mutating func open(_ path: String, _ use: @escaping OpenHandler) { add(.get, path, use) }
 
   public mutating func get(_ path: String, _ access: Access, _ use: @escaping Handler) {
     on(.get, path, access, use)
@@ -54,25 +57,29 @@ public struct API: Sendable {
   }
 
   private mutating func on(_ method: HTTPMethod, _ path: String, _ access: Access, _ use: @escaping Handler) {
+    add(method, path) { [authenticator] request, context in
+      let principal = try await Self.admit(request, access, authenticator)
+      let response = try await use(request, RequestContext(principal: principal, context))
+      return method == .get ? try Precondition(request).answer(response) : response
+    }
+  }
+
+  private mutating func add(_ method: HTTPMethod, _ path: String, _ use: @escaping OpenHandler) {
     let timer = metrics.timer(
       "martlet_http_request_seconds", help: "How long requests took.",
       labels: [("method", method.rawValue), ("route", "/" + path)])
-    router.on(method, path) { [authenticator] request, context in
+    router.on(method, path) { request, context in
       let start = ContinuousClock.now
       defer { timer.record(ContinuousClock.now - start) }
-      let principal = try await Self.admit(request, access, authenticator)
-      return try await use(
-        request, RequestContext(principal: principal, trace: context.trace, logger: context.logger))
+      return try await use(request, context)
     }
   }
 
   private static func admit(
     _ request: HTTPRequest, _ access: Access, _ authenticator: Authenticator?
   ) async throws -> Principal {
-    if case .open = access { return .root }
     guard let principal = try await authenticator?.principal(for: request) else { throw Problem.unauthorized }
     switch access {
-    case .open: break
     case .role(let needed):
       if principal.role < needed {
         throw Problem.forbidden("a key with the role \(needed.rawValue) or higher")
@@ -87,7 +94,7 @@ public struct API: Sendable {
     let trace =
       request.headers["traceparent"].flatMap { TraceContext(traceparent: $0) }?.child() ?? TraceContext()
     let logger = logger.with(["trace": trace.traceId])
-    let context = RequestContext(principal: .root, trace: trace, logger: logger)
+    let context = OpenContext(trace: trace, logger: logger)
     var response: HTTPResponse
     do {
       response = try await routed(request, context)
@@ -108,7 +115,7 @@ public struct API: Sendable {
     return response
   }
 
-  private func routed(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+  private func routed(_ request: HTTPRequest, _ context: OpenContext) async throws -> HTTPResponse {
     switch router.match(request.method, request.path) {
     case .found(let handler, let parameters, _):
       var request = request

@@ -3,9 +3,16 @@ import HTTP
 import Observability
 import Wire
 
+/// What is known of a request before anybody has looked at its key, and all that an open route knows: there is no
+/// principal in it that could be taken for somebody.
+public struct OpenContext: Sendable {
+  /// This request's step of the story.
+  public let trace: TraceContext
+  public let logger: Logger
+}
+
 /// What a handler knows beside the request: who asks, and in which story.
 public struct RequestContext: Sendable {
-  /// Root for routes that are open to all.
   public let principal: Principal
   /// This request's step of the story; pass it on with what the request causes.
   public let trace: TraceContext
@@ -15,6 +22,10 @@ public struct RequestContext: Sendable {
     self.principal = principal
     self.trace = trace
     self.logger = logger
+  }
+
+  init(principal: Principal, _ open: OpenContext) {
+    self.init(principal: principal, trace: open.trace, logger: open.logger)
   }
 
   /// The organisation to act in: the key's own, or for root the one it names with `?organisationId=`.

@@ -39,10 +39,7 @@ final class Stored: Sendable {
   init() async throws {
     url = try await PostgresServer.shared().createDatabase("commands")
     first = try Replica(url)
-    for (set, migrations) in [
-      ("runtime", Outbox.migrations), ("directory", DirectoryTables.migrations),
-      ("commands", CommandStore.migrations),
-    ] {
+    for (set, migrations) in [("runtime", Outbox.migrations)] + CommandsService.migrations {
       _ = try await first.database.migrate(migrations, set: set)
     }
   }

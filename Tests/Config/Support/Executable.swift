@@ -82,6 +82,11 @@ struct Executable: Sendable {
     try await client.execute(.get, url: address + path, headers: [:], body: nil, timeout: .seconds(10))
   }
 
+  func ask(_ path: String, key: String) async throws -> HTTPClientResponse {
+    try await client.execute(
+      .get, url: address + path, headers: ["X-API-Key": key], body: nil, timeout: .seconds(10))
+  }
+
   func ask(_ method: HTTPMethod, _ path: String, _ body: JSON? = nil) async throws -> JSON {
     let answer = try await client.execute(
       method, url: address + path, headers: ["X-API-Key": "the-key", "Content-Type": "application/json"],

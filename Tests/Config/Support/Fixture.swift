@@ -27,9 +27,11 @@ final class Fixture: Sendable {
     try await Fixture(url: PostgresServer.shared().createDatabase("config"))
   }
 
-  /// - Parameter url: of the database; two fixtures on one are two replicas.
-  init(url: String) async throws {
-    let kafka = try await KafkaServer.shared().bootstrapServers
+  /// - Parameters:
+  ///   - url: of the database; two fixtures on one are two replicas.
+  ///   - given: another Kafka than the tests', which need not be there.
+  init(url: String, kafka given: String? = nil) async throws {
+    let kafka = if let given { given } else { try await KafkaServer.shared().bootstrapServers }
     var reader = SettingsReader(
       program: "tests", about: "",
       arguments: ["--kafka-bootstrap", kafka, "--log-level", "error", "--replica", UUID().text],
@@ -43,10 +45,12 @@ final class Fixture: Sendable {
     for (set, migrations) in [(set: "runtime", migrations: Outbox.migrations)] + ConfigService.migrations {
       _ = try await database.migrate(migrations, set: set)
     }
-    let admin = try KafkaAdmin(configuration: runtime.kafka, loop: loop, logger: runtime.logger)
-    try await admin.createTopics([
-      KafkaNewTopic(name: KafkaTopic.registryEntities.rawValue, partitions: KafkaTopic.partitions)
-    ])
+    if given == nil {
+      let admin = try KafkaAdmin(configuration: runtime.kafka, loop: loop, logger: runtime.logger)
+      try await admin.createTopics([
+        KafkaNewTopic(name: KafkaTopic.registryEntities.rawValue, partitions: KafkaTopic.partitions)
+      ])
+    }
     // The copy of the registry is written by hand, and so is complete.
     try await database.query(
       """

@@ -27,8 +27,12 @@ final class World: Sendable {
   static func shared() async throws -> World { try await common.value }
   private static let common = Task { try await World() }
 
-  init() async throws {
-    let kafka = try await Self.kafka()
+  /// - Parameter bootstrap: another Kafka than the tests', also one that is not there; then nothing is in it yet.
+  init(bootstrap: String? = nil) async throws {
+    let kafka =
+      if let bootstrap { KafkaConfiguration(bootstrapServers: bootstrap, clientId: "tests") } else {
+        try await Self.kafka()
+      }
     let logger = Logger(label: "test", level: .warning)
     let loop = EventLoop.start("registry-test")
     let database = PostgresClient(
@@ -52,7 +56,7 @@ final class World: Sendable {
       metrics: metrics)
     api.registry(registry)
     self.api = api
-    names = try await Self.populate(api)
+    names = bootstrap == nil ? try await Self.populate(api) : ["root": Self.rootKey]
   }
 
   deinit { for task in running { task.cancel() } }

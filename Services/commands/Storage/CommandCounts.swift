@@ -1,0 +1,45 @@
+import FoundationEssentials
+import Postgres
+
+/// How many commands there are of each status: kept, since counting them reads the whole table. Each statement that makes or
+/// moves commands adds its differences to `command_tally`, in its own transaction and without waiting for any other; the
+/// sweeper adds them up in `command_count`. Both together are exact at every moment.
+extension CommandStore {
+  /// Counts by status of an organisation (of all, for nil), and how many open commands are looked at. The latter reads the
+  /// narrow table of what is open.
+  func counts(in organisation: UUID?) async throws -> (byStatus: [String: Int64], watched: Int64) {
+    // One statement is one snapshot: the numbers belong together while commands move.
+    let rows = try await database.query(
+      """
+      SELECT status, sum(number)::bigint FROM (
+        SELECT organisation_id, status, number FROM command_count
+        UNION ALL SELECT organisation_id, status, number FROM command_tally
+      ) t WHERE \(organisation)::uuid IS NULL OR organisation_id = \(organisation) GROUP BY status
+      UNION ALL
+      SELECT NULL, count(*) FROM open_command
+      WHERE \(organisation)::uuid IS NULL OR organisation_id = \(organisation)
+      """)
+    var counts: (byStatus: [String: Int64], watched: Int64) = ([:], 0)
+    for row in rows {
+      let (status, number) = try row.decode((String?, Int64).self)
+      if let status { counts.byStatus[status] = number } else { counts.watched = number }
+    }
+    return counts
+  }
+
+  /// Adds differences up. Replicas take different rows; those of one organisation wait for each other here, and nobody else.
+  func addUp(limit: Int) async throws {
+    try await database.query(
+      """
+      WITH taken AS (
+        DELETE FROM command_tally WHERE ctid = ANY(ARRAY(
+          SELECT ctid FROM command_tally LIMIT \(Int64(limit)) FOR UPDATE SKIP LOCKED))
+        RETURNING organisation_id, status, number
+      )
+      INSERT INTO command_count AS c (organisation_id, status, number)
+      SELECT organisation_id, status, sum(number) FROM taken GROUP BY organisation_id, status
+      ORDER BY organisation_id, status
+      ON CONFLICT (organisation_id, status) DO UPDATE SET number = c.number + EXCLUDED.number
+      """)
+  }
+}

@@ -1,0 +1,143 @@
+import FoundationEssentials
+import HTTP
+import Postgres
+import TestSupport
+import Testing
+import Wire
+
+@testable import ConfigService
+@testable import Directory
+
+@Suite("What is deleted stays deleted")
+struct DeletionTests {
+  private static func key(_ organisation: UUID, _ text: String) -> APIKeyEntity {
+    APIKeyEntity(
+      id: .v7(), organisationId: organisation, name: "k", role: .admin, hash: Bus.hash(of: text),
+      expiresAt: nil, rev: 1)
+  }
+
+  @Test("in the executable: deleted, made anew, and the old record once more; within a second")
+  func executable() async throws {
+    let bus = try await Bus()
+    let config = try await Executable(bus: bus)
+    defer { config.process.stop() }
+    let organisation = UUID.v7()
+    let (admin, revoked) = (Self.key(organisation, "the-key"), Self.key(organisation, "revoked"))
+    let device = DeviceEntity(
+      id: .v7(), deviceId: Identifier.randomDeviceId(), mcuId: "m", soc: "s", boardId: .v7(),
+      organisationId: organisation, rev: 1)
+    let made = [Entity.apiKey(admin), .apiKey(revoked), .device(device)].map { $0.event(traceparent: nil) }
+    try await bus.send(made)
+    let path = "/api/v1/devices/\(device.id.text)/desired-state"
+    #expect(try await config.status(path, key: "revoked") == 200)
+
+    try await bus.send(
+      [Entity.apiKey(revoked).deletion, Entity.device(device).deletion].map { $0.event(traceparent: nil) })
+    let start = ContinuousClock.now
+    try await eventually("the key is refused") { try await config.status(path, key: "revoked") == 401 }
+    try await eventually("the device is gone") { try await config.status(path, key: "the-key") == 404 }
+    #expect(.now - start < .seconds(1))
+
+    // The same deviceId again, as another device, and what was published first once more, as a relay that has lost its
+    // lock without noticing may do.
+    let next = DeviceEntity(
+      id: .v7(), deviceId: device.deviceId, mcuId: "m", soc: "s", boardId: .v7(),
+      organisationId: organisation, rev: 1)
+    try await bus.send([Entity.device(next).event(traceparent: nil)] + made)
+    let marker = Self.key(organisation, "marker")
+    // The marker is on any partition: known when the copy has reached the topic's end.
+    try await bus.send([Entity.apiKey(marker).event(traceparent: nil)])
+    #expect(try await config.status("/api/v1/devices/\(next.deviceId)/desired-state", key: "marker") == 200)
+    try await config.caughtUp()
+    #expect(try await config.status(path, key: "marker") == 404, "a late record revives no device")
+    #expect(try await config.status(path, key: "revoked") == 401, "nor a key")
+  }
+
+  @Test("in one batch, in any order, and with a tombstone of an earlier registry")
+  func batches() async throws {
+    let world = try await World()
+    let database = world.fixture.runtime.database
+    func isThere(_ id: UUID) async throws -> Bool {
+      try await !database.query("SELECT FROM directory_device WHERE id = \(id)").isEmpty
+    }
+    func device(rev: Int64, _ id: UUID) -> Entity {
+      .device(
+        DeviceEntity(
+          id: id, deviceId: Identifier.randomDeviceId(), mcuId: "m", soc: "s", boardId: .v7(),
+          organisationId: world.ours, rev: rev))
+    }
+    func apply(_ records: [EntityRecord]) async throws {
+      try await database.withTransaction { try await DeviceDirectory.apply(records, $0) }
+    }
+    let id = UUID.v7()
+    let (first, second) = (device(rev: 1, id), device(rev: 2, id))
+    try await apply([.present(second), .deleted(second.deletion), .present(first), .present(second)])
+    #expect(try await !isThere(id))
+    try await apply([.present(second)])
+    #expect(try await !isThere(id))
+    let other = UUID.v7()
+    try await apply([.present(device(rev: 7, other))])
+    try await apply([.deleted(device(rev: 3, other).deletion)])
+    #expect(try await isThere(other), "an end that is older than what is known ends nothing")
+    try await apply([try EntityRecord(.device, other, value: nil)])
+    try await apply([.present(device(rev: 8, other))])
+    #expect(try await !isThere(other))
+  }
+
+  @Test("a deleted device counts for no binding, and its next owner's reports not for the first")
+  func counting() async throws {
+    let world = try await World()
+    let artefact = try await world.artefact()
+    let binding = try await world.bind(artefact).json
+    let location = "/api/v1/desired-state-bindings/\(binding["id"]?.string ?? "")"
+    let report = Uplink.reported([
+      "wifi": ReportedSlot(version: 1, sha256: artefact["sha256"]?.string ?? "", status: .accepted)
+    ])
+    // Before the sweep, too: the deviceId has another owner, who still reads the first one's document.
+    try await world.tell([.deleted(Entity.device(world.device).deletion)])
+    let next = DeviceEntity(
+      id: .v7(), deviceId: world.device.deviceId, mcuId: "next", soc: "esp32", boardId: world.theirBoard,
+      organisationId: world.theirs, rev: 1)
+    try await world.tell([.present(.device(next))])
+    try await world.fixture.uplink(world.device.deviceId, [.published(revision: 1), report])
+    #expect(try await world.ask(.get, location).json["convergence"]?["accepted"] == 0)
+    while try await world.fixture.service.clearDeletedDevices(limit: 10) > 0 {}
+    #expect(try await world.ask(.get, location).json["convergence"]?["total"] == 0)
+    let due = try await world.fixture.runtime.database.query(
+      "SELECT next_attempt_at FROM device_configuration WHERE device_id = \(world.device.deviceId)")
+    #expect(try due.first?.decode(Date?.self) == nil, "and its document is not sent again")
+  }
+
+  @Test("a deviceId that another device has now begins with nothing, above the old revision")
+  func nextOwner() async throws {
+    let world = try await World()
+    let artefact = try await world.artefact()
+    _ = try await world.bind(artefact)
+    try await world.tell([.deleted(Entity.device(world.device).deletion)])
+    let next = DeviceEntity(
+      id: .v7(), deviceId: world.device.deviceId, mcuId: "next", soc: "esp32", boardId: world.board,
+      organisationId: world.ours, rev: 1)
+    try await world.tell([.present(.device(next))])
+    #expect(try await world.bind(artefact, to: next).json["convergence"]?["total"] == 1)
+    let state = try await world.ask(.get, "/api/v1/devices/\(next.deviceId)/desired-state").json
+    #expect(state["revision"] == 2)
+    #expect(state["slots"]?["wifi"]?["reported"] == nil)
+  }
+}
+
+extension World {
+  /// Writes into the copy of the registry, as its consumer does.
+  func tell(_ records: [EntityRecord]) async throws {
+    try await fixture.runtime.database.withTransaction { try await DeviceDirectory.apply(records, $0) }
+  }
+}
+
+extension Executable {
+  /// What a request of that key is answered with.
+  func status(_ path: String, key: String) async throws -> Int { try await ask(path, key: key).status }
+
+  /// Returns when the copy has what was published until now: a device that is not there is answered only then.
+  func caughtUp() async throws {
+    _ = try await status("/api/v1/devices/\(UUID.v7().text)/desired-state", key: "the-key")
+  }
+}
