@@ -110,7 +110,8 @@ let package = Package(
     tests(
       "Commands",
       [
-        "CommandsDomain", "CommandsService", "Crypto", "Directory", "Runtime", "HTTP", "Kafka", "Postgres", "Wire",
+        "CommandsDomain", "CommandsService", "Crypto", "Directory", "Runtime", "HTTP", "Kafka", "Postgres",
+        "Wire",
         "Observability",
       ]),
     tests("Crypto", ["Crypto", "Wire"]),

@@ -100,6 +100,17 @@ struct LifecycleTests {
     #expect(progress.status == .success && progress.sentAt == Self.start && progress.result == ["ok": true])
   }
 
+  @Test("a story's times never go back, though its reports come by different ways")
+  func timesInOrder() {
+    var progress = Self.fresh()
+    _ = progress.apply(CommandOccurrence(.sent, at: Self.start + 2), timeouts: Self.timeouts)
+    _ = progress.apply(CommandOccurrence(.acknowledged, at: Self.start + 1), timeouts: Self.timeouts)
+    _ = progress.apply(CommandOccurrence(.succeeded, at: Self.start + 1.5), timeouts: Self.timeouts)
+    #expect(progress.acknowledgedAt == Self.start + 2)
+    #expect(progress.completedAt == Self.start + 2)
+    #expect(progress.timeline.map(\.at) == progress.timeline.map(\.at).sorted())
+  }
+
   @Test("a late answer is kept, and neither a repeat nor an older one replaces it")
   func late() {
     var progress = Self.fresh()

@@ -28,8 +28,16 @@ public struct CommandOccurrence: Sendable, Equatable {
   }
 }
 
+extension CommandOccurrence {
+  fileprivate func notBefore(_ time: Date?) -> CommandOccurrence {
+    guard let time, at < time else { return self }
+    return CommandOccurrence(event, at: time, result: result, error: error, detail: detail)
+  }
+}
+
 extension CommandProgress {
-  /// Applies one occurrence; pure, with the time as part of it.
+  /// Applies one occurrence; pure, with the time as part of it. What is told by different ways may be told a moment out of
+  /// order: a story's times never go back.
   /// - Returns: what it came to. Unless it was ignored, `rev` has grown and the timeline has one entry more.
   public mutating func apply(_ occurrence: CommandOccurrence, timeouts: Timeouts) -> CommandOutcome {
     let outcome = Lifecycle.outcome(status, occurrence.event)
@@ -37,9 +45,10 @@ extension CommandProgress {
     if outcome == .late, lateOutcome != nil, occurrence.event == .acknowledged || lateIsFinal {
       return .ignored
     }
+    let occurrence = occurrence.notBefore(acknowledgedAt ?? sentAt)
     switch outcome {
     case .moves(let next): move(to: next, occurrence, timeouts)
-    case .noted: if occurrence.event == .sent, sentAt == nil { sentAt = occurrence.at }
+    case .noted: if occurrence.event == .sent, sentAt == nil { sentAt = acknowledgedAt ?? occurrence.at }
     case .late: lateOutcome = Self.lateOutcome(occurrence)
     case .ignored: return outcome
     }

@@ -129,7 +129,9 @@ struct Movement {
     guard var command = commands[id] else { return }
     if command.progress.apply(occurrence, timeouts: command.head.timeouts) != .ignored {
       records.append(
-        CommandRecords.changed(command.head, command.progress, by: occurrence.event, at: occurrence.at))
+        CommandRecords.changed(
+          command.head, command.progress, by: occurrence.event,
+          at: command.progress.timeline.last?.at ?? occurrence.at))
       commands[id] = command
     }
   }
