@@ -24,6 +24,7 @@ public struct CommandsSettings: Sendable {
 extension CommandsService {
   static let migrations = [
     (set: "directory", migrations: DirectoryTables.migrations),
+    (set: "idempotency", migrations: Idempotency.migrations),
     (
       set: "commands",
       migrations: [
@@ -57,6 +58,7 @@ extension CommandsService {
       migrations: migrations,
       services: [
         ("directory", entities), ("uplink", uplinks), ("deadline-sweeper", sweeper),
+        ("idempotency-sweeper", IdempotencySweeper(runtime)),
       ], api: api, openAPI: PackageResources.openapi_yaml)
   }
 }

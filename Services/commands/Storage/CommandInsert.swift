@@ -33,9 +33,10 @@ extension CommandStore {
   /// Stores commands with their outbox records, all or none, in one statement.
   ///
   /// Those of a device that has `window` unanswered ones at the broker, or others that wait, wait behind them.
-  func insert(_ new: [NewCommand]) async throws -> Inserted {
+  /// - Parameter connection: of a transaction that it is to be a part of.
+  func insert(_ new: [NewCommand], on connection: PostgresConnection? = nil) async throws -> Inserted {
     let commands = new.map(\.command)
-    let rows = try await database.query(
+    let statement: PostgresQuery =
       """
       WITH input AS MATERIALIZED (
         SELECT * FROM unnest(
@@ -85,7 +86,9 @@ extension CommandStore {
         RETURNING id, created_at
       )
       SELECT NULL, NULL, id, created_at FROM told UNION ALL SELECT id, goes, NULL, NULL FROM turn
-      """)
+      """
+    let rows =
+      if let connection { try await connection.query(statement) } else { try await database.query(statement) }
     return try Self.inserted(new, rows)
   }
 
