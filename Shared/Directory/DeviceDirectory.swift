@@ -101,7 +101,9 @@ public struct DeviceDirectory: KeyStore, Sendable {
       try await end.submit(())
       found = try await devices.submit(question)
     }
-    let device: DeviceEntity? = if case .one(let device) = found { device } else { nil }
+    // Not by its mcuId: another device may get the same one, and no look at this one's `rev` would tell.
+    let device: DeviceEntity? =
+      if case .one(let device) = found, device.mcuId != reference { device } else { nil }
     remembered.withLock { remembered in
       if remembered.count >= Self.mostRemembered { remembered = [:] }
       remembered[question] = device
