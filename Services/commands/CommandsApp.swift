@@ -24,6 +24,7 @@ public struct CommandsSettings: Sendable {
 extension CommandsService {
   static let migrations = [
     (set: "directory", migrations: DirectoryTables.migrations),
+    (set: "idempotency", migrations: Idempotency.migrations),
     (
       set: "commands",
       migrations: [
@@ -61,7 +62,7 @@ extension CommandsService {
       migrations: migrations,
       services: [
         ("directory", entities), ("uplink", uplinks), ("deadline-sweeper", sweeper),
-        ("turn-dispatcher", dispatcher),
+        ("turn-dispatcher", dispatcher), ("idempotency-sweeper", IdempotencySweeper(runtime)),
       ], api: api, openAPI: PackageResources.openapi_yaml)
   }
 }

@@ -11,6 +11,7 @@ import Wire
 public struct CommandsService: Sendable {
   let store: CommandStore
   let directory: DeviceDirectory
+  let idempotency: Idempotency
   private let outbox: OutboxRelay
   /// Of a command's message: `1e20` in a body is 21 digits in a message, so the body's limit does not bound it.
   private static let maximumBytes = KafkaTopic.maximumRecordBytes - 64 * 1024
@@ -27,15 +28,13 @@ public struct CommandsService: Sendable {
     self.outbox = outbox
     let epoch = Locked<Int64>(0)
     self.epoch = epoch
+    idempotency = Idempotency(database: runtime.database)
     inserts = Batcher(runtime.loop, maximum: 500) { new in
       // One that was asked for before others knew of a newer epoch is stale, as the table will say.
       let inserted = try await store.insert(new, epoch: new.map(\.epoch).min() ?? 0)
       if !inserted.stale.isEmpty { epoch.withLock { $0 = -1 } }
       if let records = inserted.records { outbox.committed(records) }
-      return new.map {
-        let id = $0.command.head.id
-        return inserted.stale.contains(id) ? .stale : inserted.turns.contains(id) ? .goes : .waits
-      }
+      return new.map { Self.outcome($0, inserted) }
     }
     unknown = runtime.metrics.counter(
       "martlet_commands_unknown_answers_total", help: "Answers to commands that this device never had.")
@@ -66,20 +65,18 @@ public struct CommandsService: Sendable {
   /// - Throws: 404 or 409 for the device, 422 for a type that it does not take.
   func create(
     _ request: Request, for reference: String, in organisation: UUID?, by principal: Principal,
-    trace: TraceContext,
-    deviceType: String? = nil
+    trace: TraceContext, deviceType: String? = nil, _ once: Once<Command>
   ) async throws -> Command {
     // A device is mostly as it was a moment ago: the insert itself looks whether it is.
     for mayBeStale in [true, false, false] {
       let device = try await device(reference, in: organisation, mayBeStale: mayBeStale)
-      var new = try await command(
-        request, for: device, deviceType, by: principal, trace, epoch: try await newestEpoch())
-      switch try await inserts.submit(new) {
-      case .goes:
-        new.command.progress.attempts = 1
-        return new.command
-      case .waits: return new.command
-      case .stale: continue
+      let epoch = try await newestEpoch()
+      let new = try await command(request, for: device, deviceType, by: principal, trace, epoch: epoch)
+      if once.isKeyed {
+        if let command = try await insert(new, once) { return command }
+        self.epoch.withLock { $0 = -1 }
+      } else if let command = Self.stored(new, try await inserts.submit(new)) {
+        return command
       }
     }
     throw Problem.conflict("The device is being changed at this moment. Try again.")
@@ -91,6 +88,36 @@ public struct CommandsService: Sendable {
     let newest = try await store.epoch()
     epoch.withLock { $0 = newest }
     return newest
+  }
+
+  private static func outcome(_ new: NewCommand, _ inserted: CommandStore.Inserted) -> Outcome {
+    let id = new.command.head.id
+    return inserted.stale.contains(id) ? .stale : inserted.turns.contains(id) ? .goes : .waits
+  }
+
+  /// The command as it is stored; nil if it is not.
+  private static func stored(_ new: NewCommand, _ outcome: Outcome) -> Command? {
+    var command = new.command
+    switch outcome {
+    case .goes: command.progress.attempts = 1
+    case .waits: break
+    case .stale: return nil
+    }
+    return command
+  }
+
+  /// By itself, together with its answer.
+  private func insert(_ new: NewCommand, _ once: Once<Command>) async throws -> Command? {
+    try await store.database.withTransaction { connection in
+      try await once.begin(on: connection)
+      let inserted = try await store.insert([new], epoch: new.epoch, on: connection)
+      guard let command = Self.stored(new, Self.outcome(new, inserted)) else { return nil }
+      try await once.keep(command, on: connection)
+      if let records = inserted.records {
+        try await connection.afterCommit { outbox.committed(records) }
+      }
+      return command
+    }
   }
 
   private func command(

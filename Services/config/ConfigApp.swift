@@ -23,6 +23,7 @@ public struct ConfigSettings: Sendable {
 extension ConfigService {
   static let migrations = [
     (set: "directory", migrations: DirectoryTables.migrations),
+    (set: "idempotency", migrations: Idempotency.migrations),
     (
       set: "config",
       migrations: [
@@ -48,7 +49,10 @@ extension ConfigService {
       service: service, loop: loop, logger: runtime.logger.labelled("document-sweeper"))
     try await runtime.run(
       migrations: migrations,
-      services: [("directory", entities), ("uplink", uplinks), ("document-sweeper", sweeper)],
+      services: [
+        ("directory", entities), ("uplink", uplinks), ("document-sweeper", sweeper),
+        ("idempotency-sweeper", IdempotencySweeper(runtime)),
+      ],
       api: api, openAPI: PackageResources.openapi_yaml)
   }
 }

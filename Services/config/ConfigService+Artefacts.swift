@@ -16,8 +16,9 @@ extension ConfigService {
   /// Makes the next version of a configuration.
   /// - Throws: 413 for more than may be inline; 422 for a profile that is not there or not theirs.
   func createArtefact(
-    _ draft: ArtefactDraft, in organisation: UUID, by author: Author
-  ) async throws -> (Artefact, content: [UInt8]) {
+    _ draft: ArtefactDraft, in organisation: UUID, by author: Author,
+    _ once: Once<(artefact: Artefact, content: [UInt8])>
+  ) async throws -> (artefact: Artefact, content: [UInt8]) {
     try await checkProfile(draft.profile, in: organisation)
     let content = draft.content.canonicalBytes
     guard content.count <= Artefact.inlineLimit else {
@@ -25,11 +26,16 @@ extension ConfigService {
         "The content is \(content.count) bytes in canonical form; inline it may be \(Artefact.inlineLimit)."
       throw Problem(413, limit + " Uploads of larger ones are not available yet.")
     }
-    let artefact = try await artefacts.create(
-      organisation: organisation, slot: draft.slot, profile: draft.profile, content: content,
-      sha256: SHA256.hash(data: content).hex, contentType: "application/json",
-      at: Date.now.wholeMilliseconds, by: author.name)
-    return (artefact, content)
+    let made = try await database.withTransaction { connection in
+      try await once.begin(on: connection)
+      let artefact = try await artefacts.create(
+        organisation: organisation, slot: draft.slot, profile: draft.profile, content: content,
+        sha256: SHA256.hash(data: content).hex, contentType: "application/json",
+        at: Date.now.wholeMilliseconds, by: author.name, connection)
+      try await once.keep((artefact, content), on: connection)
+      return (artefact: artefact, content: content)
+    }
+    return made
   }
 
   /// - Throws: 404.

@@ -24,6 +24,7 @@ public struct ConfigService: Sendable {
   let bindings: BindingStore
   let configurations: ConfigurationStore
   let outbox: OutboxRelay
+  let idempotency: Idempotency
 
   /// - Parameter runtime: what the service stands on.
   public init(_ runtime: ServiceRuntime, directory: DeviceDirectory) {
@@ -33,6 +34,7 @@ public struct ConfigService: Sendable {
     bindings = BindingStore(database: runtime.database)
     configurations = ConfigurationStore(database: runtime.database)
     outbox = runtime.outbox
+    idempotency = Idempotency(database: runtime.database)
   }
 
   /// A device that the caller names.

@@ -23,7 +23,8 @@ extension RegistryService {
   /// Builds the service and runs it until SIGTERM.
   public static func run(_ settings: RegistrySettings, on loop: EventLoop) async throws {
     let runtime = try ServiceRuntime(service: "registry", settings: settings.common, loop: loop)
-    let registry = RegistryService(runtime: runtime, broker: settings.broker)
+    let registry = RegistryService(
+      runtime: runtime, broker: settings.broker, rootKey: settings.rootKey)
     let inbox = UplinkInbox(registry: registry)
     var reading = BatchConsumer.Configuration(name: "state", topic: .deviceUplink)
     // Nobody waits for the state: few large batches cost the least.
@@ -36,11 +37,16 @@ extension RegistryService {
       logger: runtime.logger, metrics: runtime.metrics)
     api.registry(registry)
     try await runtime.run(
-      migrations: [("registry", migrations)], services: [("state", states)], api: api,
+      migrations: migrations,
+      services: [("state", states), ("idempotency-sweeper", IdempotencySweeper(runtime))], api: api,
       openAPI: PackageResources.openapi_yaml)
   }
 
-  static let migrations: [PostgresMigration] = [
-    PostgresMigration("V0001_registry", embedded: PackageResources.V0001_registry_sql)
+  static let migrations = [
+    (set: "idempotency", migrations: Idempotency.migrations),
+    (
+      set: "registry",
+      migrations: [PostgresMigration("V0001_registry", embedded: PackageResources.V0001_registry_sql)]
+    ),
   ]
 }

@@ -4,11 +4,13 @@ import Runtime
 import Wire
 
 extension RegistryService {
-  func create(_ key: APIKey, in scope: UUID?, _ context: RequestContext) async throws -> APIKey {
+  func create(_ key: APIKey, in scope: UUID?, _ once: Once<APIKey>, _ context: RequestContext) async throws
+    -> APIKey
+  {
     guard scope == nil || scope == key.organisationId else {
       throw Problem.unknownReference("/organisationId", "organisation")
     }
-    return try await change { connection in
+    return try await change(once) { connection in
       try await APIKeyTable(database: connection).insert(key)
       return Change(answer: key, records: key.records(.created, context))
     }

@@ -5,11 +5,13 @@ import Runtime
 import Wire
 
 extension RegistryService {
-  func create(_ board: Board, in scope: UUID?, _ context: RequestContext) async throws -> Board {
+  func create(_ board: Board, in scope: UUID?, _ once: Once<Board>, _ context: RequestContext) async throws
+    -> Board
+  {
     guard scope == nil || scope == board.organisationId else {
       throw Problem.unknownReference("/organisationId", "organisation")
     }
-    return try await change { connection in
+    return try await change(once) { connection in
       try await BoardTable(database: connection).insert(board)
       return Change(answer: board, records: board.records(.created, context))
     }

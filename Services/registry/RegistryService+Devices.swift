@@ -5,12 +5,14 @@ import Runtime
 import Wire
 
 extension RegistryService {
-  func create(_ new: NewDevice, in scope: UUID?, _ context: RequestContext) async throws -> Device {
+  func create(_ new: NewDevice, in scope: UUID?, _ once: Once<Device>, _ context: RequestContext) async throws
+    -> Device
+  {
     let device = new.device
     guard scope == nil || scope == device.organisationId else {
       throw Problem.unknownReference("/organisationId", "organisation")
     }
-    return try await change { connection in
+    return try await change(once) { connection in
       let board = try await board(of: device, connection)
       var device = device
       device.soc = board.profile.soc

@@ -4,8 +4,10 @@ import Runtime
 import Wire
 
 extension RegistryService {
-  func create(_ organisation: Organisation, _ context: RequestContext) async throws -> Organisation {
-    try await change { connection in
+  func create(_ organisation: Organisation, _ once: Once<Organisation>, _ context: RequestContext)
+    async throws -> Organisation
+  {
+    try await change(once) { connection in
       try await OrganisationTable(database: connection).insert(organisation)
       return Change(answer: organisation, records: organisation.records(.created, context))
     }

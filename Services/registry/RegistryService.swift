@@ -1,3 +1,4 @@
+import Crypto
 import FoundationEssentials
 import HTTP
 import Postgres
@@ -12,13 +13,35 @@ public struct RegistryService: Sendable {
   /// What last routes call the broker that devices connect to.
   let broker: String
   let outbox: OutboxRelay
+  let idempotency: Idempotency
+  /// What new keys are sealed with in answers that are kept: of the root key, which is nowhere stored either.
+  private let sealing: [UInt8]
 
-  init(runtime: ServiceRuntime, broker: String) {
-    self.init(database: runtime.database, outbox: runtime.outbox, broker: broker)
+  init(runtime: ServiceRuntime, broker: String, rootKey: String) {
+    self.init(database: runtime.database, outbox: runtime.outbox, broker: broker, rootKey: rootKey)
   }
 
-  init(database: PostgresClient, outbox: OutboxRelay, broker: String) {
+  init(database: PostgresClient, outbox: OutboxRelay, broker: String, rootKey: String) {
     (self.database, self.outbox, self.broker) = (database, outbox, broker)
+    idempotency = Idempotency(database: database)
+    sealing = Array(rootKey.utf8)
+  }
+
+  /// For the answer to a new API key.
+  var keySeal: AnswerSeal {
+    @Sendable func pad(_ answer: JSON) -> [UInt8] {
+      HMAC.sha256(for: Array("idempotency \(answer["id"]?.string ?? "")".utf8), using: sealing)
+    }
+    @Sendable func hash(_ key: String) -> String { SHA256.hash(key).hex }
+    return AnswerSeal(
+      close: { SealedKey.close($0, pad: pad($0), hash: hash) },
+      open: { stored in
+        // With another root key than then it does not come out.
+        guard let answer = SealedKey.open(stored, pad: pad(stored), hash: hash) else {
+          throw Problem.conflict("The key was made, but cannot be shown again: revoke it and make another.")
+        }
+        return answer
+      })
   }
 
   /// What a change leaves behind: its answer, and the records that tell of it.
@@ -31,25 +54,29 @@ public struct RegistryService: Sendable {
   ///
   /// It returns when Kafka has what the other services wait for, so that they can act on it at once. When Kafka is
   /// away that takes too long; then it returns all the same: the change is durable, and the relay publishes it later.
-  /// - Parameter refusal: what a client is told when the database refuses.
+  /// - Parameters:
+  ///   - once: of a create.
+  ///   - refusal: what a client is told when the database refuses.
   /// - Throws: that refusal; what `body` throws.
   func change<Answer: Sendable>(
-    refusal: (PostgresError) -> Problem? = \.refusal,
+    _ once: Once<Answer>? = nil, refusal: (PostgresError) -> Problem? = \.refusal,
     _ body: @Sendable (PostgresConnection) async throws -> Change<Answer>
   ) async throws -> Answer {
-    try await tell(refusal: refusal, body).answer
+    try await tell(once, refusal: refusal, body).answer
   }
 
   /// The same, for who must know whether the other services have been told.
   /// - Returns: `isTold` is false if Kafka has not got it within 2 s.
   func tell<Answer: Sendable>(
-    refusal: (PostgresError) -> Problem? = \.refusal,
+    _ once: Once<Answer>? = nil, refusal: (PostgresError) -> Problem? = \.refusal,
     _ body: @Sendable (PostgresConnection) async throws -> Change<Answer>
   ) async throws -> (answer: Answer, isTold: Bool) {
     let (answer, records): (Answer, OutboxRecords)
     do {
       (answer, records) = try await database.withTransaction { connection in
+        try await once?.begin(on: connection)
         let change = try await body(connection)
+        try await once?.keep(change.answer, on: connection)
         return (change.answer, try await outbox.tell(change.records, on: connection))
       }
     } catch let error as PostgresError { throw refusal(error) ?? error }

@@ -29,3 +29,12 @@ extension Sequence where Element == UInt8 {
     }
   }
 }
+
+extension [UInt8] {
+  /// The bytes of hexadecimal text; nil for what is none.
+  public init?(hex text: String) {
+    let digits = text.utf8.compactMap { Hex.value($0) }
+    guard digits.count == text.utf8.count, digits.count.isMultiple(of: 2) else { return nil }
+    self = stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+  }
+}

@@ -137,4 +137,25 @@ import Wire
     #expect(try await world.ask(.put, location).status == 405)
     #expect(try await world.ask(.get, location + "/diff").status == 404, "not there yet")
   }
+
+  @Test("with an Idempotency-Key one version is made, on whichever replica it is asked for again")
+  func idempotency() async throws {
+    let url = try await PostgresServer.shared().createDatabase("config")
+    let world = try await World(on: Fixture(url: url))
+    let other = try await Fixture(url: url)
+    let draft = world.draft(board: world.board)
+    let headers: HTTPFields = ["Idempotency-Key": "once", "X-API-Key": world.keys[.admin] ?? ""]
+    let path = "/api/v1/config-artefacts"
+    let first = try await world.ask(.post, path, draft, headers)
+    #expect(first.status == 201)
+    let again = await other.api.respond(
+      to: HTTPRequest(method: .post, target: path, headers: headers, body: draft.bytes))
+    guard case .bytes(let bytes) = again.body else { throw TestSupportError("no body") }
+    #expect(again.status == 201)
+    #expect(try JSON(parsing: bytes) == first.json)
+    #expect(again.headers["Location"] == first.headers["Location"])
+    let next = world.draft(["ssid": "y"], board: world.board)
+    #expect(try await world.ask(.post, path, next, headers).status == 422)
+    #expect(try await world.ask(.post, path, next).json["version"] == 2, "no gap")
+  }
 }

@@ -9,6 +9,9 @@ struct CommandRoutes: Sendable {
   let service: CommandsService
 
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let once = try await service.idempotency.once(request, context) { (command: Command) in
+      .json(command.json(withTimeline: false), status: 201)
+    }
     let wanted = try request.decode { body in
       let timeouts = body.optional("timeouts", Self.timeouts)
       return CommandsService.Request(
@@ -19,8 +22,8 @@ struct CommandRoutes: Sendable {
     }
     let command = try await service.create(
       wanted, for: request.parameter("deviceId"), in: try context.scope(request), by: context.principal,
-      trace: context.trace)
-    return .json(command.json(withTimeline: false), status: 201)
+      trace: context.trace, once)
+    return try once.response(command)
   }
 
   func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {

@@ -9,6 +9,9 @@ struct DeviceCommandRoutes: Sendable {
   let service: CommandsService
 
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let once = try await service.idempotency.once(request, context) { (command: Command) in
+      .json(command.created, status: 201)
+    }
     let (wanted, deviceType) = try request.decode { body in
       (
         CommandsService.Request(
@@ -21,8 +24,8 @@ struct DeviceCommandRoutes: Sendable {
     do {
       let command = try await service.create(
         wanted, for: request.parameter("id"), in: try context.scope(request), by: context.principal,
-        trace: context.trace, deviceType: deviceType)
-      return .json(command.created, status: 201)
+        trace: context.trace, deviceType: deviceType, once)
+      return try once.response(command)
     } catch let problem as Problem where problem.status == 422 {
       throw problem.renaming(["/type": "/command"])
     }

@@ -36,12 +36,19 @@ extension CommandStore {
   ///
   /// Those of a device that has `window` unanswered ones at the broker, or others that wait, wait behind them: decided under
   /// the devices' locks, since another replica may store commands of theirs at the same moment.
-  /// - Parameter epoch: what the records say; if it is not the newest, nothing is stored, and all are `stale`.
-  func insert(_ new: [NewCommand], epoch: Int64) async throws -> Inserted {
-    let statement = Self.statement(new, epoch: epoch)
-    let answers = try await database.pipeline([
-      Self.lock(devices: new.map(\.command.head.deviceId)), statement,
-    ])
+  /// - Parameters:
+  ///   - epoch: what the records say; if it is not the newest, nothing is stored, and all are `stale`.
+  ///   - connection: of a transaction that it is to be a part of.
+  func insert(
+    _ new: [NewCommand], epoch: Int64, on connection: PostgresConnection? = nil
+  ) async throws -> Inserted {
+    let statements = [
+      Self.lock(devices: new.map(\.command.head.deviceId)), Self.statement(new, epoch: epoch),
+    ]
+    let answers =
+      if let connection { try await connection.pipeline(statements) } else {
+        try await database.pipeline(statements)
+      }
     return try Self.inserted(new, answers[1])
   }
 

@@ -9,16 +9,19 @@ struct ArtefactRoutes: Sendable {
   let service: ConfigService
 
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let once = try await service.idempotency.once(request, context) {
+      (made: (artefact: Artefact, content: [UInt8])) in
+      var response = HTTPResponse.json(try made.artefact.json(content: made.content), status: 201)
+      response.headers["Location"] = "/api/v1/config-artefacts/\(made.artefact.id.text)"
+      return response
+    }
     let draft = try request.decode { body in
       ConfigService.ArtefactDraft(
         slot: body.required("slot", .slot), profile: body.required("profile", .profile),
         content: body.required("content", .any))
     }
-    let (artefact, content) = try await service.createArtefact(
-      draft, in: context.organisation(request), by: .init(context))
-    var response = HTTPResponse.json(try artefact.json(content: content), status: 201)
-    response.headers["Location"] = "/api/v1/config-artefacts/\(artefact.id.text)"
-    return response
+    return try once.response(
+      try await service.createArtefact(draft, in: context.organisation(request), by: .init(context), once))
   }
 
   func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {

@@ -19,9 +19,9 @@ struct ArtefactStore: Sendable {
   /// replica, take one version after the other.
   func create(
     organisation: UUID, slot: String, profile: Profile, content: [UInt8], sha256: String, contentType: String,
-    at now: Date, by author: String
+    at now: Date, by author: String, _ connection: PostgresConnection
   ) async throws -> Artefact {
-    let rows = try await database.query(
+    let rows = try await connection.query(
       """
       WITH counted AS (
         INSERT INTO artefact_counter AS c (organisation_id, profile_type, profile_id, slot, last_version)

@@ -42,7 +42,8 @@ public struct APIKey: Sendable, Equatable {
   }
 
   /// What a key looks like: `mk_` and 256 random bits.
-  public static func text(random bytes: [UInt8]) -> String { "mk_" + bytes.hex }
+  public static func text(random bytes: [UInt8]) -> String { prefix + bytes.hex }
+  static let prefix = "mk_"
 }
 
 extension JSONFields {

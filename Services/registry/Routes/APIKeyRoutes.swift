@@ -17,15 +17,19 @@ struct APIKeyRoutes: Sendable {
   /// The only answer that ever shows the key.
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let secret = APIKey.text(random: SecureRandom.bytes(count: 32))
+    let once = try await registry.idempotency.once(request, context, sealedBy: registry.keySeal) {
+      (key: APIKey) in
+      var shown = key.json.object ?? JSONObject()
+      shown["key"] = .string(secret)
+      return .json(.object(shown), status: 201)
+    }
     let own = context.principal.organisationId
     let new = try request.decode {
       APIKey(
         creating: &$0, organisation: own, id: .v7(), hash: SHA256.hash(secret).hex, at: .now.wholeMilliseconds
       )
     }
-    var shown = try await registry.create(new, in: own, context).json.object ?? JSONObject()
-    shown["key"] = .string(secret)
-    return .json(.object(shown), status: 201)
+    return try once.response(try await registry.create(new, in: own, once, context))
   }
 
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {

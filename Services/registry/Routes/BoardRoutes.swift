@@ -15,12 +15,14 @@ struct BoardRoutes: Sendable {
   }
 
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let once = try await registry.idempotency.once(request, context) { (board: Board) in
+      .object(board.json, rev: board.rev, status: 201)
+    }
     let own = context.principal.organisationId
     let new = try request.decode {
       Board(creating: &$0, organisation: own, id: .v7(), at: .now.wholeMilliseconds)
     }
-    let board = try await registry.create(new, in: own, context)
-    return .object(board.json, rev: board.rev, status: 201)
+    return try once.response(try await registry.create(new, in: own, once, context))
   }
 
   func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {

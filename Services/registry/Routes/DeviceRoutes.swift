@@ -13,11 +13,12 @@ struct DeviceRoutes: Sendable {
   }
 
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let once = try await registry.idempotency.once(request, context) { Self.answer($0, status: 201) }
     let own = context.principal.organisationId
     let new = try request.decode {
       NewDevice(&$0, organisation: own, id: .v7(), at: .now.wholeMilliseconds)
     }
-    return Self.answer(try await registry.create(new, in: own, context), status: 201)
+    return try once.response(try await registry.create(new, in: own, once, context))
   }
 
   /// Here `{id}` may also be the device's `deviceId` or `mcuId`.

@@ -16,9 +16,11 @@ struct OrganisationRoutes: Sendable {
   }
 
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let once = try await registry.idempotency.once(request, context) { (organisation: Organisation) in
+      .object(organisation.json, rev: organisation.rev, status: 201)
+    }
     let new = try request.decode { Organisation(creating: &$0, id: .v7(), at: .now.wholeMilliseconds) }
-    let organisation = try await registry.create(new, context)
-    return .object(organisation.json, rev: organisation.rev, status: 201)
+    return try once.response(try await registry.create(new, once, context))
   }
 
   func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {

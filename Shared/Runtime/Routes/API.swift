@@ -98,6 +98,8 @@ public struct API: Sendable {
     var response: HTTPResponse
     do {
       response = try await routed(request, context)
+    } catch let earlier as EarlierAnswer {
+      response = earlier.response
     } catch let problem as Problem {
       response = problem.response
     } catch {

@@ -83,13 +83,14 @@ final class Fixture: Sendable {
 /// An organisation with a board, a device, and keys.
 struct World: Sendable {
   let fixture: Fixture
-  let organisation = UUID.v7()
-  let board = UUID.v7()
+  let organisation: UUID
+  let board: UUID
   let device: DeviceEntity
 
   init(
     on own: Fixture? = nil, deviceId: String = Identifier.randomDeviceId(), catalogue: JSONObject = [:]
   ) async throws {
+    (organisation, board) = (.v7(), .v7())
     fixture = if let own { own } else { try await .shared() }
     device = DeviceEntity(
       id: .v7(), deviceId: deviceId, mcuId: "mcu-\(UUID().text.prefix(8))", soc: "esp32", boardId: board,
@@ -101,6 +102,12 @@ struct World: Sendable {
             id: board, organisationId: organisation, soc: "esp32", isPublic: false, deviceType: nil,
             configSchemas: [:], commandCatalogue: catalogue, rev: 1))), .present(.device(device)),
     ])
+  }
+
+  /// The same world, seen by another replica.
+  init(_ world: World, on fixture: Fixture) {
+    self.fixture = fixture
+    (organisation, board, device) = (world.organisation, world.board, world.device)
   }
 
   /// Asks with a key, or as root, in this organisation.

@@ -40,7 +40,7 @@ final class World: Sendable {
         url: try await PostgresServer.shared().createDatabase("registry"), schema: "registry",
         applicationName: "tests"), loop: loop, logger: logger)
     self.database = database
-    for (set, migrations) in [("runtime", Outbox.migrations), ("registry", RegistryService.migrations)] {
+    for (set, migrations) in [(set: "runtime", migrations: Outbox.migrations)] + RegistryService.migrations {
       _ = try await database.migrate(migrations, set: set)
     }
     let metrics = Metrics()
@@ -49,7 +49,7 @@ final class World: Sendable {
       producer: try KafkaProducer(configuration: kafka, loop: loop, logger: logger),
       logger: logger, metrics: metrics)
     running = [Task { try await database.run() }, Task { try await outbox.run() }]
-    registry = RegistryService(database: database, outbox: outbox, broker: "mosquitto")
+    registry = RegistryService(database: database, outbox: outbox, broker: "mosquitto", rootKey: Self.rootKey)
     var api = API(
       authenticator: Authenticator(rootKey: Self.rootKey, loop: loop, store: APIKeyTable(database: database)),
       logger: logger,

@@ -1,0 +1,85 @@
+"""What is deleted is gone everywhere, what is made counts everywhere at once, and once."""
+
+import os
+import time
+import uuid
+
+import pytest
+import requests
+
+from suite import Client, all_succeed, eventually, invariants_hold, send
+
+SERVICES = {name: os.environ[f"MARTLET_{name.upper()}_URL"] for name in ("registry", "config", "commands")}
+PATHS = {"registry": "/device?limit=1", "config": "/api/v1/config-artefacts?limit=1", "commands": "/commands?limit=1"}
+
+
+def statuses(key):
+    return {n: requests.get(SERVICES[n] + PATHS[n], headers={"X-API-Key": key}, timeout=10).status_code for n in PATHS}
+
+
+def test_a_key_counts_at_once_and_its_revocation_within_a_second(tenant):
+    for _ in range(3):
+        made = tenant.root.post("/apiKey", {"organisationId": tenant.id, "name": "k", "role": "admin"})
+        assert statuses(made["key"]) == {"registry": 200, "config": 200, "commands": 200}
+        tenant.root.call("DELETE", f"/apiKey/id/{made['id']}", None, 204)
+        answered = time.monotonic()
+        eventually("refused everywhere", lambda: set(statuses(made["key"]).values()) == {401}, every=0.02)
+        assert time.monotonic() - answered < 1.2, "a second, and the three requests that look"
+
+
+def test_a_key_counts_at_once_while_others_try_wrong_ones(tenant):
+    for number in range(25):
+        Client(f"mk_wrong{number}").call("GET", "/api/v1/config-artefacts", None, 401)
+    started = time.monotonic()
+    assert tenant.admin.get("/api/v1/config-artefacts")["items"] == []
+    assert time.monotonic() - started < 1
+    made = tenant.root.post("/apiKey", {"organisationId": tenant.id, "name": "k", "role": "viewer"})
+    assert Client(made["key"]).get("/api/v1/config-artefacts")["items"] == []
+
+
+def test_a_deleted_device_ends_its_commands_and_its_successor_keeps_its_own(tenant, fleet):
+    device = tenant.device("phoenix")
+    ids = [tenant.admin.command(device, timeouts={"deliverSeconds": 600})["id"] for _ in range(20)]
+    tenant.admin.call("DELETE", f"/device/id/{device}", None, 204)
+    tenant.admin.call("POST", f"/api/v1/devices/{device}/commands", {"type": "REBOOT"}, 404)
+    body = {"mcuId": "phoenix", "boardId": tenant.board, "organisationId": tenant.id, "deviceId": device}
+    assert tenant.admin.post("/device", body)["deviceId"] == device
+    new = tenant.admin.command(device, timeouts={"deliverSeconds": 600})["id"]
+
+    def ended():
+        return all(c["status"] == "FAILED" and c["reason"] == "deviceDeleted" for c in map(tenant.admin.status, ids))
+
+    eventually("all are FAILED", ended, within=10)
+    assert tenant.admin.status(new)["status"] == "PENDING"
+    simulated = fleet([device])
+    all_succeed(tenant.admin, [device], [new])
+    eventually("the fleet's log is written", simulated.executions)
+    assert simulated.executions() == [new], "nothing of the one before"
+    invariants_hold(tenant.admin)
+
+
+def test_invariants_are_of_the_own_organisation(tenant, fleet):
+    device = tenant.device()
+    fleet([device])
+    all_succeed(tenant.admin, [device], send(tenant.admin, [device], 10))
+    invariants_hold(tenant.admin)
+    assert tenant.client("viewer").get("/api/v1/invariants")["created"] == 10
+    assert tenant.root.get("/api/v1/invariants")["created"] >= 10
+
+
+@pytest.mark.parametrize("path,body", [
+    ("/device", {"mcuId": "once"}), ("/board", {"name": "once", "soc": "once"}),
+    ("/apiKey", {"name": "once", "role": "viewer"}),
+    ("/api/v1/devices/{device}/commands", {"type": "REBOOT"}), ("/devices/{device}/commands", {"command": "REBOOT"}),
+    ("/api/v1/config-artefacts", {"slot": "once", "content": {"a": 1}}),
+])
+def test_an_idempotency_key_makes_one_through_both_replicas(tenant, path, body):
+    path = path.replace("{device}", tenant.device())
+    if path == "/device":
+        body = {**body, "boardId": tenant.board}
+    if "artefacts" in path:
+        body = {**body, "profile": {"type": "DEVICE_PROFILE", "id": tenant.board}}
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    answers = [tenant.admin.call("POST", path, body, 201, headers=headers) for _ in range(6)]
+    assert len({a.text for a in answers}) == 1, "the first answer again"
+    assert tenant.admin.call("POST", path, {**body, "more": 1}, None, headers=headers).status_code == 422
