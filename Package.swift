@@ -123,7 +123,7 @@ let package = Package(
     tests("HTTP", ["HTTP", "Observability", "Threads"]),
     tests("Kafka", ["Kafka", "Observability", "Threads"]),
     tests("Postgres", ["Postgres", "Observability", "Threads"]),
-    tests("Runtime", ["Runtime", "Crypto", "HTTP", "Kafka", "Postgres", "Wire", "Observability"]),
+    tests("Runtime", ["Runtime", "Threads", "Crypto", "HTTP", "Kafka", "Postgres", "Wire", "Observability"]),
     tests("MQTT", ["MQTT", "Observability", "Threads"]),
     tests(
       "Config",

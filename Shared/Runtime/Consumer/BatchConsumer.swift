@@ -20,8 +20,10 @@ public struct BatchResult: Sendable {
 /// Applies Kafka records to a service's tables in batches, each exactly once: the offsets move in the transaction
 /// that applies the records.
 ///
-/// Trouble (database or broker away) is waited out at the same offset; a record that the database refuses is found
-/// by going one by one and set aside.
+/// Trouble (database or broker away) is waited out at the same offset, however long it takes; any other fault is looked for in
+/// halves, and the record that has it is set aside with its reason, at once if its values were refused, else after some tries.
+/// Where record after record has one, it is not the records': then the consumer stands still and says so (`notReady`,
+/// `martlet_consumer_stalled_seconds`).
 public actor BatchConsumer: Service {
   /// Applies records inside the open transaction.
   public typealias Apply = @Sendable ([KafkaMessage], PostgresConnection) async throws -> BatchResult
@@ -56,7 +58,12 @@ public actor BatchConsumer: Service {
   private let logger: Logger
   private let applied: Counter
   private let setAside: Counter
+  private let stalled: Gauge
   private var positions = Positions()
+  private var progress = ConsumerProgress()
+
+  /// How often a record is tried whose fault is not known.
+  private static let tries = 3
 
   /// - Parameter outbox: for dead letters.
   init(
@@ -73,11 +80,16 @@ public actor BatchConsumer: Service {
     applied = metrics.counter("martlet_consumer_records_total", help: "Records applied.", labels: labels)
     setAside = metrics.counter(
       "martlet_dead_letters_total", help: "Records that could not be understood.", labels: labels)
+    stalled = metrics.gauge(
+      "martlet_consumer_stalled_seconds", help: "How long records have waited that cannot be applied.",
+      labels: labels)
     member.read(topic, gathering: configuration.gathering) { try await self.stored($0) }
   }
 
   /// What is not ready, for `/readyz`.
-  public func notReady() -> String? { member.has(topic) ? nil : "no partition assigned yet" }
+  public func notReady() -> String? {
+    member.has(topic) ? progress.complaint(at: .now) : "no partition assigned yet"
+  }
 
   public func run() async throws {
     defer { logger.debug("closed") }
@@ -99,21 +111,59 @@ public actor BatchConsumer: Service {
     let messages = try await consumer.nextBatch(
       topic: topic, maximumCount: configuration.maximumBatch, wait: .seconds(1))
     guard !messages.isEmpty else { return }
-    do { try await settle(messages, consumer) } catch is CancellationError { throw CancellationError() } catch
-    {
+    do {
+      try await settle(messages[...], consumer)
+      noteProgress(nil)
+    } catch is CancellationError {
+      throw CancellationError()
+    } catch {
       // Whatever it was, and however much of it was applied: the tables know.
       logger.warning("going back to what is stored", ["error": "\(error)"])
+      noteProgress(error)
       try await goBack(messages, consumer)
     }
   }
 
-  /// Applies them; a record that the database refuses is found by going one by one, and set aside.
-  private func settle(_ messages: [KafkaMessage], _ consumer: KafkaConsumer) async throws {
-    do { try await attempt(messages, consumer) } catch let error as PostgresError where error.isDataFault {
-      guard messages.count > 1 else { return try await setAside(messages[0], error, consumer) }
-      logger.warning("going one by one", ["error": "\(error)"])
-      for message in messages { try await settle([message], consumer) }
+  private func noteProgress(_ error: (any Error)?) {
+    if let error { progress.stuck(error, at: .now) } else { progress.moved() }
+    stalled.set(progress.stalled(at: .now) / .seconds(1))
+  }
+
+  /// Applies them; one that has a fault of its own is found by going in halves, and set aside.
+  private func settle(_ messages: ArraySlice<KafkaMessage>, _ consumer: KafkaConsumer) async throws {
+    do { try await attempt(Array(messages), consumer) } catch is CancellationError {
+      throw CancellationError()
+    } catch {
+      let fault = ConsumerFault(error)
+      if fault == .trouble { throw error }
+      guard messages.count > 1 else {
+        return try await settle(messages[messages.startIndex], error, fault, consumer)
+      }
+      logger.warning("looking for the record that cannot be applied", ["error": "\(error)"])
+      let middle = messages.startIndex + messages.count / 2
+      try await settle(messages[..<middle], consumer)
+      try await settle(messages[middle...], consumer)
     }
+  }
+
+  /// One that could not be applied by itself.
+  private func settle(
+    _ message: KafkaMessage, _ error: any Error, _ fault: ConsumerFault, _ consumer: KafkaConsumer
+  ) async throws {
+    var error = error
+    if fault == .unknown {
+      for _ in 1..<Self.tries {
+        try await loop.sleep(for: .milliseconds(100))
+        do { return try await attempt([message], consumer) } catch is CancellationError {
+          throw CancellationError()
+        } catch let next {
+          error = next
+          if ConsumerFault(next) == .trouble { throw next }
+        }
+      }
+      guard progress.mayBlameRecord(of: Self.type(message)) else { throw error }
+    }
+    try await setAside(message, error, consumer)
   }
 
   /// Waits the trouble out, then goes on from where the tables are.
@@ -126,6 +176,7 @@ public actor BatchConsumer: Service {
         return try await consumer.seek(try await stored(partitions))
       } catch is CancellationError { throw CancellationError() } catch {
         logger.warning("waiting out trouble", ["error": "\(error)"])
+        noteProgress(error)
       }
       backoff = min(backoff * 2, .seconds(2))
     }
@@ -141,6 +192,7 @@ public actor BatchConsumer: Service {
       return result
     }
     finished(moves, count: messages.count, consumer)
+    if progress.hasBlamed { progress.applied(Set(messages.map(Self.type))) }
     note(result.rejected.map(\.reason))
   }
 
@@ -149,6 +201,7 @@ public actor BatchConsumer: Service {
     positions.set(next)
     consumer.commit(next)
     applied.increment(by: count)
+    stalled.set(0)
   }
 
   private func setAside(_ message: KafkaMessage, _ error: any Error, _ consumer: KafkaConsumer) async throws {
@@ -160,6 +213,8 @@ public actor BatchConsumer: Service {
     finished(moves, count: 1, consumer)
     note(["\(error)"])
   }
+
+  private static func type(_ message: KafkaMessage) -> String { message.header(EventHeader.type) ?? "" }
 
   private func note(_ reasons: [String]) {
     setAside.increment(by: reasons.count)
@@ -175,13 +230,4 @@ public actor BatchConsumer: Service {
       key: message.key.map { String(decoding: $0, as: UTF8.self) } ?? "", reason: reason,
       payload: message.value ?? [])
   }
-}
-
-extension PostgresError {
-  /// The server refused the values themselves (SQLSTATE classes 22 and 23): trying again cannot help.
-  var isDataFault: Bool { code.hasPrefix("22") || code.hasPrefix("23") }
-
-  /// `expect_rows` (a migration of the runtime's) has ended the transaction: what it was to change is not as it was
-  /// believed to be.
-  var isMissedGuard: Bool { code == "MG001" }
 }
