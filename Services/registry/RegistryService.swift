@@ -23,7 +23,7 @@ public struct RegistryService: Sendable {
 
   init(database: PostgresClient, outbox: OutboxRelay, broker: String, rootKey: String) {
     (self.database, self.outbox, self.broker) = (database, outbox, broker)
-    idempotency = Idempotency(database: database)
+    idempotency = Idempotency(database: database) { _ = try? await outbox.publishedAll() }
     sealing = Array(rootKey.utf8)
   }
 

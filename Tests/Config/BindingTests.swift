@@ -189,4 +189,17 @@ import Wire
       "failed": 0,
     ]
   }
+
+  @Test("If-None-Match: * makes a binding and never changes one")
+  func onlyCreate() async throws {
+    let world = try await World()
+    let binding = world.binding(try await world.artefact())
+    let path = "/api/v1/desired-state-bindings"
+    let first = try await world.ask(.put, path, as: .operator, binding, ["If-None-Match": "*"])
+    #expect(first.status == 201)
+    #expect(try await world.ask(.put, path, as: .operator, binding, ["If-None-Match": "*"]).status == 412)
+    #expect(try await world.ask(.put, path, as: .operator, binding, ["If-Match": "*"]).status == 200)
+    let other = world.binding(try await world.artefact(slot: "other"), slot: "other")
+    #expect(try await world.ask(.put, path, as: .operator, other, ["If-Match": "*"]).status == 412)
+  }
 }

@@ -7,7 +7,7 @@ import uuid
 import pytest
 import requests
 
-from suite import Client, all_succeed, eventually, invariants_hold, send
+from suite import Client, all_succeed, eventually, invariants_hold, kill, send, up
 
 SERVICES = {name: os.environ[f"MARTLET_{name.upper()}_URL"] for name in ("registry", "config", "commands")}
 PATHS = {"registry": "/device?limit=1", "config": "/api/v1/config-artefacts?limit=1", "commands": "/commands?limit=1"}
@@ -83,3 +83,17 @@ def test_an_idempotency_key_makes_one_through_both_replicas(tenant, path, body):
     answers = [tenant.admin.call("POST", path, body, 201, headers=headers) for _ in range(6)]
     assert len({a.text for a in answers}) == 1, "the first answer again"
     assert tenant.admin.call("POST", path, {**body, "more": 1}, None, headers=headers).status_code == 422
+
+
+def test_an_idempotency_key_outlives_its_processes(tenant, whole_stack):
+    device = {"mcuId": "kept", "boardId": tenant.board}
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    made = tenant.admin.call("POST", "/device", device, 201, headers=headers)
+    path = f"/api/v1/devices/{made.json()['deviceId']}/commands"
+    sent = tenant.admin.call("POST", path, {"type": "REBOOT"}, 201, headers=headers)
+    for service in ("registry", "commands"):
+        kill(service)
+    up()
+    assert tenant.admin.call("POST", "/device", device, 201, headers=headers).text == made.text
+    again = tenant.admin.call("POST", path, {"type": "REBOOT"}, 201, headers=headers)
+    assert again.json() == sent.json(), "a key is one of its service's"

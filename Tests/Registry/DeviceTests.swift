@@ -75,6 +75,20 @@ struct DeviceTests {
     #expect(await world.send("GET", "device/id/twin", as: "stranger").status == 404)
   }
 
+  @Test("a read of what is known is 304, a change that shall only create is 412")
+  func ifNoneMatch() async throws {
+    let world = try await World.shared()
+    let made = await world.send("POST", "device", body: ["boardId": "{board}", "mcuId": "none-match"])
+    let path = "device/id/\(made.json["id"]?.string ?? "")"
+    let tag = try #require(made.headers["ETag"])
+    let known = await world.send("GET", path, headers: ["If-None-Match": "\"x\", W/\(tag)"])
+    #expect(known.status == 304 && known.json == .null && known.headers["ETag"] == tag)
+    #expect(await world.send("GET", path, headers: ["If-None-Match": "\"x\""]).status == 200)
+    #expect(await world.send("PUT", path, body: [:], headers: ["If-None-Match": "*"]).status == 412)
+    #expect(await world.send("PUT", path, body: [:], headers: ["If-Match": "W/\(tag)"]).status == 412)
+    #expect(await world.send("PUT", path, body: [:], headers: ["If-Match": "nonsense"]).status == 400)
+  }
+
   @Test("If-Match keeps a change from being lost")
   func ifMatch() async throws {
     let world = try await World.shared()

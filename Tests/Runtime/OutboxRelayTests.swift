@@ -110,6 +110,18 @@ import Wire
     }
   }
 
+  @Test func whatOthersCommittedIsWaitedFor() async throws {
+    try await withWorld { world in
+      try await world.database.query(world.raw(1, .registryEntities))
+      #expect(try await world.relay.publishedAll(within: .seconds(20)))
+      #expect(try await world.database.query("SELECT count(*) FROM outbox").decode(Int64.self) == [0])
+      #expect(try await world.values(of: .registryEntities, count: 1) == [1])
+      #expect(try await world.relay.publishedAll(within: .zero), "nothing waits")
+      try await world.database.query("INSERT INTO outbox (records) VALUES (\(world.recordOfTheFuture))")
+      #expect(try await !world.relay.publishedAll(within: .milliseconds(50)), "what no relay knows stays")
+    }
+  }
+
   @Test func aReplicaThatDoesNotPublishRingsTheOneThatDoes() async throws {
     try await withWorld { world in
       try await world.database.withTransaction { try await world.relay.tell([world.event(0)], on: $0) }

@@ -8,23 +8,32 @@ extension CommandStore {
   /// Counts by status of an organisation (of all, for nil), and how many open commands are looked at. The latter reads the
   /// narrow table of what is open.
   func counts(in organisation: UUID?) async throws -> (byStatus: [String: Int64], watched: Int64) {
-    // One statement is one snapshot: the numbers belong together while commands move.
-    let rows = try await database.query(
+    // One statement is one snapshot: the numbers belong together while commands move. Kept plans: one for all, and one that
+    // finds an organisation's counts by their key.
+    let all: PostgresQuery =
       """
       SELECT status, sum(number)::bigint FROM (
-        SELECT organisation_id, status, number FROM command_count
-        UNION ALL SELECT organisation_id, status, number FROM command_tally
-      ) t WHERE \(organisation)::uuid IS NULL OR organisation_id = \(organisation) GROUP BY status
-      UNION ALL
-      SELECT NULL, count(*) FROM open_command
-      WHERE \(organisation)::uuid IS NULL OR organisation_id = \(organisation)
-      """)
+        SELECT status, number FROM command_count UNION ALL SELECT status, number FROM command_tally
+      ) t GROUP BY status
+      UNION ALL SELECT NULL, count(*) FROM open_command
+      """
+    let rows = try await database.query(organisation.map(Self.ofOne) ?? all)
     var counts: (byStatus: [String: Int64], watched: Int64) = ([:], 0)
     for row in rows {
       let (status, number) = try row.decode((String?, Int64).self)
       if let status { counts.byStatus[status] = number } else { counts.watched = number }
     }
     return counts
+  }
+
+  private static func ofOne(_ organisation: UUID) -> PostgresQuery {
+    """
+    SELECT status, sum(number)::bigint FROM (
+      SELECT status, number FROM command_count WHERE organisation_id = \(organisation)
+      UNION ALL SELECT status, number FROM command_tally WHERE organisation_id = \(organisation)
+    ) t GROUP BY status
+    UNION ALL SELECT NULL, count(*) FROM open_command WHERE organisation_id = \(organisation)
+    """
   }
 
   /// Adds differences up. Replicas take different rows; those of one organisation wait for each other here, and nobody else.

@@ -10,8 +10,13 @@ import Wire
 /// behind by a request that is refused, or by a process that is killed.
 public struct Idempotency: Sendable {
   let database: PostgresClient
+  private let settled: @Sendable () async -> Void
 
-  public init(database: PostgresClient) { self.database = database }
+  /// - Parameter settled: what a first answer had to wait for, and so has one that is given again: its process may have been
+  ///   killed before that was there.
+  public init(database: PostgresClient, settled: @escaping @Sendable () async -> Void = {}) {
+    (self.database, self.settled) = (database, settled)
+  }
 
   /// What a POST that creates begins with. Without the header it asks nobody anything.
   /// - Parameter respond: makes the answer of what was created.
@@ -21,10 +26,11 @@ public struct Idempotency: Sendable {
     _ respond: @escaping @Sendable (Answer) throws -> HTTPResponse
   ) async throws -> Once<Answer> {
     guard let key = try IdempotencyKey(request, context) else {
-      return Once(key: nil, seal: seal, respond: respond)
+      return Once(key: nil, seal: seal, settled: settled, respond: respond)
     }
-    if let row = try await database.query(Self.find(key)).first { throw try Self.earlier(row, key, seal) }
-    return Once(key: key, seal: seal, respond: respond)
+    let once = Once(key: key, seal: seal, settled: settled, respond: respond)
+    if let row = try await database.query(Self.find(key)).first { throw try once.earlier(row, key) }
+    return once
   }
 
   /// For how long a key is kept.
@@ -56,24 +62,13 @@ public struct Idempotency: Sendable {
         = (EXCLUDED.request, EXCLUDED.status, EXCLUDED.headers, EXCLUDED.body, now())
       """
   }
-
-  /// What a key's first request came to, for one that carries the same key.
-  static func earlier(_ row: PostgresRow, _ key: IdempotencyKey, _ seal: AnswerSeal) throws -> any Error {
-    let (request, status, headers, body) = try row.decode(([UInt8], Int32, PostgresJSON, [UInt8]).self)
-    guard request == key.request else {
-      return Problem(422, "This Idempotency-Key was used with another path or body.")
-    }
-    var response = HTTPResponse.json(try seal.open(JSON(parsing: body)), status: Int(status))
-    for member in try JSON(parsing: headers.bytes).object?.members ?? [] {
-      response.headers[member.name] = member.value.string
-    }
-    return EarlierAnswer(response: response)
-  }
 }
 
 /// The first answer to a request that came again: thrown, since nothing more is to be done, and answered by `API`.
 struct EarlierAnswer: Error {
   let response: HTTPResponse
+  /// To be waited for before it is answered, outside of any transaction.
+  let settled: @Sendable () async -> Void
 }
 
 /// How an answer is written down that holds what must not be stored, such as a new API key.

@@ -6,7 +6,11 @@ import Wire
 public struct Once<Answer: Sendable>: Sendable {
   let key: IdempotencyKey?
   let seal: AnswerSeal
+  let settled: @Sendable () async -> Void
   let respond: @Sendable (Answer) throws -> HTTPResponse
+
+  /// An answer may nest a body's value deeper than the body did.
+  private static var depth: Int { JSON.defaultDepth + 8 }
 
   /// Whether the create needs a transaction for it.
   public var isKeyed: Bool { key != nil }
@@ -24,7 +28,7 @@ public struct Once<Answer: Sendable>: Sendable {
       throw Problem(
         409, "The first request with this Idempotency-Key is still running.", headers: [("Retry-After", "1")])
     }
-    if let row = results[1].first { throw try Idempotency.earlier(row, key, seal) }
+    if let row = results[1].first { throw try earlier(row, key) }
   }
 
   /// Last in the transaction of the create: what is answered will be answered again.
@@ -32,7 +36,21 @@ public struct Once<Answer: Sendable>: Sendable {
     guard let key else { return }
     let response = try respond(answer)
     guard case .bytes(let bytes) = response.body else { return }
-    let body = try seal.close(try JSON(parsing: bytes, maximumDepth: JSON.defaultDepth + 8))
+    let body = try seal.close(try JSON(parsing: bytes, maximumDepth: Self.depth))
     try await connection.enqueue([Idempotency.keep(key, response, body: body)])
+  }
+
+  /// What a key's first request came to, for one that carries the same key.
+  func earlier(_ row: PostgresRow, _ key: IdempotencyKey) throws -> any Error {
+    let (request, status, headers, body) = try row.decode(([UInt8], Int32, PostgresJSON, [UInt8]).self)
+    guard request == key.request else {
+      return Problem(422, "This Idempotency-Key was used with another path or body.")
+    }
+    var response = HTTPResponse.json(
+      try seal.open(JSON(parsing: body, maximumDepth: Self.depth)), status: Int(status))
+    for member in try JSON(parsing: headers.bytes).object?.members ?? [] {
+      response.headers[member.name] = member.value.string
+    }
+    return EarlierAnswer(response: response, settled: settled)
   }
 }

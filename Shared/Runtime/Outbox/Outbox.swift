@@ -37,6 +37,14 @@ public enum Outbox {
     ]
   }
 
+  /// The id of the youngest row; null if there is none.
+  static let last: PostgresQuery = "SELECT max(id) FROM outbox"
+
+  /// Whether any row up to that id still waits.
+  static func isAnyWaiting(upTo last: Int64) -> PostgresQuery {
+    "SELECT EXISTS (SELECT FROM outbox WHERE id <= \(last))"
+  }
+
   /// Whether a row still waits.
   static func isWaiting(_ id: Int64) -> PostgresQuery {
     "SELECT count(*) FROM outbox WHERE id = \(id)"

@@ -99,6 +99,7 @@ public struct API: Sendable {
     do {
       response = try await routed(request, context)
     } catch let earlier as EarlierAnswer {
+      await earlier.settled()
       response = earlier.response
     } catch let problem as Problem {
       response = problem.response
