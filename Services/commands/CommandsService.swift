@@ -222,7 +222,8 @@ public struct CommandsService: Sendable {
   /// Ends the open commands whose deadline has passed.
   /// - Returns: how many it looked at, and whether there are turns to give.
   func sweep(at now: Date, limit: Int) async throws -> (looked: Int, turns: Bool) {
-    try await store.database.withTransaction { connection in
+    guard try await store.isAnyDue(at: now) else { return (0, false) }
+    return try await store.database.withTransaction { connection in
       let (looked, turns, records) = try await Movement.sweep(at: now, limit: limit, on: connection)
       try await outbox.tell(records, on: connection)
       return (looked, turns)
@@ -232,7 +233,8 @@ public struct CommandsService: Sendable {
   /// Gives waiting commands their turn.
   /// - Returns: how many devices it looked at.
   func giveTurns(limit: Int) async throws -> Int {
-    try await store.database.withTransaction { connection in
+    guard try await store.isAnyDeviceDue() else { return 0 }
+    return try await store.database.withTransaction { connection in
       let (looked, records) = try await Turns.give(limit: limit, on: connection)
       try await outbox.tell(records, on: connection)
       return looked

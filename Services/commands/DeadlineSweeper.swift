@@ -8,7 +8,8 @@ import Runtime
 struct DeadlineSweeper: Service {
   private static let pause: Duration = .milliseconds(200)
   private static let limit = 500
-  private static let countsEach: Duration = .seconds(1)
+  /// How often it looks at what is not urgent.
+  private static let restEach: Duration = .seconds(1)
 
   let service: CommandsService
   let dispatcher: TurnDispatcher
@@ -16,17 +17,17 @@ struct DeadlineSweeper: Service {
   let loop: EventLoop
 
   func run() async throws {
-    var lastCount = ContinuousClock.now
+    var nextRest = ContinuousClock.now
     while true {
       try Task.checkCancellation()
       do {
         let (looked, turns) = try await service.sweep(at: .now, limit: Self.limit)
         if turns { dispatcher.wake() }
-        let isMore = try await service.endCommandsOfDeletedDevices(at: .now, limit: Self.limit)
-        if looked == Self.limit || isMore { continue }
-        if lastCount.duration(to: .now) > Self.countsEach {
-          lastCount = .now
+        if looked == Self.limit { continue }
+        if .now >= nextRest {
+          if try await service.endCommandsOfDeletedDevices(at: .now, limit: Self.limit) { continue }
           try await service.addUpCounts()
+          nextRest = .now + Self.restEach
         }
       } catch is CancellationError {
         throw CancellationError()

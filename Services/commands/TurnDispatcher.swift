@@ -1,16 +1,20 @@
 import Loop
 import Observability
 import Runtime
+import Threads
 
 /// Gives waiting commands their turn, in order for each device, with any number of replicas: each looks at devices that no
 /// other has locked. It looks at what is due, however much waits.
 struct TurnDispatcher: Service {
   private static let pause: Duration = .milliseconds(200)
   private static let limit = 200
+  /// How often it looks for a walk that nobody has told it of: one that another replica began and did not end.
+  private static let walkEach: Duration = .seconds(5)
 
   let service: CommandsService
   let logger: Logger
   private let early: Wakeup
+  private let mustWalk = Locked(true)
 
   init(service: CommandsService, loop: EventLoop, logger: Logger) {
     early = Wakeup(loop)
@@ -19,14 +23,25 @@ struct TurnDispatcher: Service {
   }
 
   /// Looks at once: something may go.
-  func wake() { early.signal() }
+  /// - Parameter afterLoss: the broker may have lost what it was given, of any device.
+  func wake(afterLoss: Bool = false) {
+    if afterLoss { mustWalk.withLock { $0 = true } }
+    early.signal()
+  }
 
   func run() async throws {
+    var nextWalk = ContinuousClock.now
     while true {
       try Task.checkCancellation()
       do {
-        let mustWalk = try await service.walk()
-        if try await service.giveTurns(limit: Self.limit) == Self.limit || mustWalk { continue }
+        if mustWalk.withLock({ $0 }) || .now >= nextWalk {
+          mustWalk.withLock { $0 = false }
+          nextWalk = .now + Self.walkEach
+          if try await service.walk() { mustWalk.withLock { $0 = true } }
+        }
+        if try await service.giveTurns(limit: Self.limit) == Self.limit || mustWalk.withLock({ $0 }) {
+          continue
+        }
       } catch is CancellationError {
         throw CancellationError()
       } catch {

@@ -35,8 +35,9 @@ struct UplinkInbox: Sendable {
         if kind.isFromDevice, kind != .presence { reports.append((deviceId, .heard(reconnected: false))) }
       } catch { result.reject(message, error) }
     }
+    let afterLoss = reports.contains { if case .brokerConnected = $0.report { true } else { false } }
     if try await service.apply(reports, on: connection) {
-      try await connection.afterCommit { [dispatcher] in dispatcher.wake() }
+      try await connection.afterCommit { [dispatcher] in dispatcher.wake(afterLoss: afterLoss) }
     }
     return result
   }

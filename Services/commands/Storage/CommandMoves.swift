@@ -51,6 +51,11 @@ extension CommandStore {
     """
   }
 
+  /// Whether there are any such as `due` gives: cheaper than a transaction that finds none.
+  func isAnyDue(at now: Date) async throws -> Bool {
+    try await database.query("SELECT FROM open_command WHERE look_at <= \(now) LIMIT 1").count > 0
+  }
+
   /// Those whose deadline may have passed, locked: every replica takes others, and none that is being moved.
   static func due(at now: Date, limit: Int) -> PostgresQuery {
     """

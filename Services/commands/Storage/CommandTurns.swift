@@ -60,6 +60,11 @@ extension CommandStore {
 
   // MARK: Turns
 
+  /// Whether there is a device to look at: cheaper than a transaction that finds none.
+  func isAnyDeviceDue() async throws -> Bool {
+    try await database.query("SELECT FROM waiting_device WHERE try_at <= now() LIMIT 1").count > 0
+  }
+
   /// Devices whose time has come, locked: every replica takes others.
   static func dueDevices(limit: Int) -> PostgresQuery {
     """
