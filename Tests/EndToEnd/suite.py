@@ -120,6 +120,10 @@ class Fleet:
     def executions(self):
         return [event["id"] for event in self.events("execution")]
 
+    def receptions(self):
+        """What came, repeats too: the simulated devices themselves drop those, so executions say nothing of them."""
+        return [(event["device"], event["id"]) for event in self.events("delivery")]
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=20)
@@ -157,6 +161,18 @@ def outcomes(client, devices):
                 break
             cursor = f"&cursor={page['nextCursor']}"
     return found
+
+
+def in_order(client, devices, fleet):
+    """Each device has heard of its commands in the order in which they were created, repeats apart."""
+    heard = {}
+    for device, command in fleet.receptions():
+        of_device = heard.setdefault(device, [])
+        if command not in of_device:
+            of_device.append(command)
+    for device in devices:
+        created = list(reversed(list(outcomes(client, [device]))))  # the list is newest first
+        assert heard.get(device, []) == [i for i in created if i in set(heard.get(device, []))], device
 
 
 def all_succeed(client, devices, ids, within=90):

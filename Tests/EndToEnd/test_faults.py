@@ -4,13 +4,14 @@ import os
 import signal
 import threading
 import time
+from datetime import datetime
 
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from suite import (
-    all_succeed, ends, eventually, invariants_hold, kill, one_replica, pid, records, send, up)
+    all_succeed, ends, eventually, in_order, invariants_hold, kill, one_replica, pid, records, send, up)
 
 LONG = {"deliverSeconds": 120, "acknowledgeSeconds": 120, "completeSeconds": 120}
 
@@ -33,6 +34,7 @@ def under_fire(tenant, fleet, disturb, count=500):
     # A POST whose answer was lost is sent again by the client: more commands than ids may have been made.
     assert set(ids) <= set(executed), "every command was executed"
     assert len(executed) == len(set(executed)), "none was executed twice"
+    in_order(tenant.admin, devices, simulated)
     invariants_hold(tenant.admin)
 
 
@@ -79,10 +81,37 @@ def test_two_replicas_of_everything_do_the_same_work_once(tenant, fleet, whole_s
     all_succeed(tenant.admin, devices, ids)
     eventually("the fleet's log is written", lambda: len(simulated.executions()) >= len(ids))
     assert sorted(simulated.executions()) == sorted(ids)
+    assert sorted(i for _, i in simulated.receptions()) == sorted(ids)
+    in_order(tenant.admin, devices, simulated)
     events = [(kind, value["commandId"]) for kind, _, value, _ in records("martlet.commands.events", before)]
     for kind in ("created", "succeeded"):
         assert sorted(i for k, i in events if k == f"martlet.command.{kind}") == sorted(ids)
     invariants_hold(tenant.admin)
+
+
+def test_config_is_killed_while_devices_get_their_documents(tenant, fleet, whole_stack):
+    devices = tenant.devices(20)
+    fleet(devices)
+    artefact = tenant.admin.post("/api/v1/config-artefacts", {
+        "slot": "wifi", "profile": {"type": "DEVICE_PROFILE", "id": tenant.board}, "content": {"ssid": "m"}})
+    body = {"slot": "wifi", "artefactId": artefact["id"]}
+
+    def bind(device):
+        target = {"target": {"type": "DEVICE", "id": device}}
+        eventually("bound", lambda: tenant.admin.call(
+            "PUT", "/api/v1/desired-state-bindings", body | target).status_code in (200, 201))
+
+    for number, device in enumerate(devices):
+        if number == 10:
+            kill("config")
+            threading.Timer(1, up).start()
+        bind(device)
+
+    def accepted(device):
+        slots = tenant.admin.get(f"/api/v1/devices/{device}/desired-state")["slots"]
+        return slots.get("wifi", {}).get("status") == "ACCEPTED"
+
+    eventually("all have it", lambda: all(accepted(device) for device in devices), within=60, every=0.5)
 
 
 def test_timeouts_happen_once_with_two_replicas(tenant, whole_stack):
@@ -93,10 +122,13 @@ def test_timeouts_happen_once_with_two_replicas(tenant, whole_stack):
     eventually(
         "all are TIMEOUT",
         lambda: all(tenant.admin.status(i)["status"] == "TIMEOUT" for i in ids), within=20)
-    time.sleep(1)
     told = [v["commandId"] for k, _, v, _ in records("martlet.commands.events", before)
             if k == "martlet.command.deadlinePassed"]
     assert sorted(told) == sorted(ids)
+    for i in ids:
+        command = tenant.admin.status(i)
+        created, ended = (datetime.fromisoformat(command[name]) for name in ("createdAt", "completedAt"))
+        assert 2 <= (ended - created).total_seconds() <= 3, "within a second of its deadline"
 
 
 @pytest.mark.parametrize("broker", ["mosquitto", "postgres", "kafka"])

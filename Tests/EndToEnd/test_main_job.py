@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 
-from suite import all_succeed, ends, eventually, invariants_hold, records, send
+from suite import all_succeed, ends, eventually, in_order, invariants_hold, records, send
 
 
 def test_a_thousand_commands_to_fifty_devices(tenant, fleet):
@@ -15,6 +15,8 @@ def test_a_thousand_commands_to_fifty_devices(tenant, fleet):
     all_succeed(tenant.admin, devices, ids)
     eventually("the fleet's log is written", lambda: len(simulated.executions()) >= len(ids))
     assert sorted(simulated.executions()) == sorted(ids), "every command was executed, and once"
+    assert sorted(i for _, i in simulated.receptions()) == sorted(ids), "none came twice: nothing was disturbed"
+    in_order(tenant.admin, devices, simulated)
     invariants_hold(tenant.admin)
     events = [(kind, value["commandId"]) for kind, _, value, _ in records("martlet.commands.events", before)]
     for kind in ("created", "sent", "acknowledged", "succeeded"):

@@ -62,7 +62,6 @@ struct Movement {
     var more: [PostgresQuery] = []
     if !back.isEmpty {
       more.append(CommandStore.requeue(try answers[1].decode(UUID.self), of: back))
-      more.append(CommandStore.waitAgain(back))
     }
     var movement = Movement(try answers[answers.count - 1].map { try CommandStore.moving($0) })
     let missing = movement.fold(reports)

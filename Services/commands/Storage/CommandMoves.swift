@@ -41,16 +41,6 @@ extension CommandStore {
     """
   }
 
-  /// What is unanswered of these commands and these devices waits for its turn again: the device has come back and may have
-  /// lost it.
-  static func requeue(_ ids: [UUID], of deviceIds: [String]) -> PostgresQuery {
-    """
-    UPDATE open_command o SET epoch = NULL FROM command c
-    WHERE o.id = ANY(\(ids)::uuid[]) AND o.epoch IS NOT NULL AND c.id = o.id AND c.status IN ('PENDING', 'SENT')
-      AND o.device_id = ANY(\(deviceIds)::text[])
-    """
-  }
-
   /// Whether there are any such as `due` gives: cheaper than a transaction that finds none.
   func isAnyDue(at now: Date) async throws -> Bool {
     try await database.query("SELECT FROM open_command WHERE look_at <= \(now) LIMIT 1").count > 0

@@ -30,10 +30,16 @@ extension CommandStore {
     """
   }
 
-  /// Looks at once at these, which wait again.
-  static func waitAgain(_ deviceIds: [String]) -> PostgresQuery {
+  /// What is unanswered of these commands and these devices waits for its turn again, which is now: the device has come back
+  /// and may have lost it.
+  static func requeue(_ ids: [UUID], of deviceIds: [String]) -> PostgresQuery {
     """
-    INSERT INTO waiting_device (device_id, try_at) SELECT id, now() FROM unnest(\(deviceIds.sorted())::text[]) AS d (id)
+    WITH again AS (
+      UPDATE open_command o SET epoch = NULL FROM command c
+      WHERE o.id = ANY(\(ids)::uuid[]) AND o.epoch IS NOT NULL AND c.id = o.id AND c.status IN ('PENDING', 'SENT')
+        AND o.device_id = ANY(\(deviceIds)::text[]) RETURNING o.device_id
+    )
+    INSERT INTO waiting_device (device_id, try_at) SELECT DISTINCT device_id, now() FROM again ORDER BY device_id
     ON CONFLICT (device_id) DO UPDATE SET try_at = now(), failures = 0
     """
   }
