@@ -64,58 +64,25 @@ extension CommandStore {
     """
   }
 
+  /// Reads what `movingColumns` names.
   static func moving(_ row: PostgresRow) throws -> MovingCommand {
-    try moving(
-      row.decode(
-        (
-          UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?,
-          Int32, Int64,
-          PostgresJSON?
-        ).self))
+    let status = try row["status"].decode(String.self).status
+    let deadline: Date? = try row["deadline"].decode()
+    let rev: Int64 = try row["rev"].decode()
+    let progress = CommandProgress(
+      status: status, reason: nil, sentAt: try row["sent_at"].decode(),
+      acknowledgedAt: try row["acknowledged_at"].decode(), completedAt: nil, deadline: deadline,
+      attempts: try row["attempts"].decode(), result: nil, error: nil,
+      lateOutcome: try row["late_outcome"].decode(PostgresJSON?.self).map(JSON.init(stored:)), rev: rev,
+      timeline: [])
+    return MovingCommand(
+      head: try head(row), readRev: rev, readDeadline: deadline, readStatus: status, progress: progress)
   }
 
   /// A command that was given its turn, with its params.
   static func turn(_ row: PostgresRow) throws -> (MovingCommand, PostgresJSON, CommandTurn) {
-    let (
-      id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent, acknowledged,
-      deadline, attempts, rev, late, params, epoch, turn
-    ) = try row.decode(
-      (
-        UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32,
-        Int64,
-        PostgresJSON?, PostgresJSON, Int64, Int64
-      ).self)
-    let command = try moving(
-      (
-        id, organisation, device, name, lane, deliver, acknowledge, complete, trace, status, sent,
-        acknowledged,
-        deadline, attempts, rev, late
-      ))
-    return (command, params, CommandTurn(epoch: epoch, number: turn))
-  }
-
-  private static func moving(
-    _ row: (
-      UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, Date?, Date?, Date?, Int32,
-      Int64,
-      PostgresJSON?
-    )
-  ) throws -> MovingCommand {
-    let (
-      id, organisation, device, type, lane, deliver, acknowledge, complete, traceparent, status, sentAt,
-      acknowledgedAt, deadline, attempts, rev, late
-    ) = row
-    let progress = CommandProgress(
-      status: try status.status, reason: nil, sentAt: sentAt, acknowledgedAt: acknowledgedAt,
-      completedAt: nil,
-      deadline: deadline, attempts: Int(attempts), result: nil, error: nil,
-      lateOutcome: try late.map(JSON.init(stored:)), rev: rev, timeline: [])
-    return MovingCommand(
-      head: CommandHead(
-        id: id, organisationId: organisation, deviceId: device, type: type, lane: lane,
-        timeouts: Timeouts(deliver: Int(deliver), acknowledge: Int(acknowledge), complete: Int(complete)),
-        traceparent: traceparent), readRev: rev, readDeadline: deadline, readStatus: progress.status,
-      progress: progress)
+    let turn = CommandTurn(epoch: try row["epoch"].decode(), number: try row["turn"].decode())
+    return (try moving(row), try row["params"].decode(), turn)
   }
 
   /// In bytes: so much of a story is kept of what happens again and again (redelivery) in one status. Moves are few, and all

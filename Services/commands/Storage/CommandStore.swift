@@ -7,44 +7,47 @@ import Wire
 struct CommandStore: Sendable {
   let database: PostgresClient
 
-  /// The columns of a command but for its story, in the order in which `command(_:)` reads them.
+  /// The columns of a command but for its story.
   private static let columns = """
     id, organisation_id, device_id, type, lane, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent,
     hardware_id, device_type, params, created_at, created_by, status, reason, sent_at, acknowledged_at, completed_at,
     deadline, attempts, result, error_code, error_message, late_outcome, rev, seq
     """
 
+  /// What never changes of a command.
+  static func head(_ row: PostgresRow) throws -> CommandHead {
+    CommandHead(
+      id: try row["id"].decode(), organisationId: try row["organisation_id"].decode(),
+      deviceId: try row["device_id"].decode(), type: try row["type"].decode(), lane: try row["lane"].decode(),
+      timeouts: Timeouts(
+        deliver: try row["deliver_seconds"].decode(), acknowledge: try row["acknowledge_seconds"].decode(),
+        complete: try row["complete_seconds"].decode()),
+      traceparent: try row["traceparent"].decode())
+  }
+
   /// A command and its place in the order of creation.
   private static func command(_ row: PostgresRow) throws -> (seq: Int64, command: Command) {
-    let (
-      id, organisation, device, type, lane, deliver, acknowledge, complete, traceparent, hardware, deviceType,
-      params,
-      createdAt, createdBy, status, reason, sentAt, acknowledgedAt, completedAt, deadline, attempts, result,
-      errorCode,
-      errorMessage, late, rev, seq, timeline
-    ) = try row.decode(
-      (
-        UUID, UUID, String, String, String, Int32, Int32, Int32, String?, String, String?, PostgresJSON, Date,
-        String,
-        String, String?, Date?, Date?, Date?, Date?, Int32, PostgresJSON?, String?, String?, PostgresJSON?,
-        Int64,
-        Int64, String?
-      ).self)
     let command = Command(
-      head: CommandHead(
-        id: id, organisationId: organisation, deviceId: device, type: type, lane: lane,
-        timeouts: Timeouts(deliver: Int(deliver), acknowledge: Int(acknowledge), complete: Int(complete)),
-        traceparent: traceparent),
-      hardwareId: hardware, deviceType: deviceType, params: try JSON(stored: params), createdAt: createdAt,
-      createdBy: createdBy,
-      progress: CommandProgress(
-        status: try status.status, reason: reason, sentAt: sentAt, acknowledgedAt: acknowledgedAt,
-        completedAt: completedAt, deadline: deadline, attempts: Int(attempts),
-        result: try result.map(JSON.init(stored:)),
-        error: errorCode.map { CommandFault(code: $0, message: errorMessage ?? "") },
-        lateOutcome: try late.map(JSON.init(stored:)), rev: rev,
-        timeline: timeline.map(TimelineEntry.read(lines:)) ?? []))
-    return (seq, command)
+      head: try head(row), hardwareId: try row["hardware_id"].decode(),
+      deviceType: try row["device_type"].decode(),
+      params: try JSON(stored: row["params"].decode()), createdAt: try row["created_at"].decode(),
+      createdBy: try row["created_by"].decode(), progress: try progress(row))
+    return (try row["seq"].decode(), command)
+  }
+
+  private static func progress(_ row: PostgresRow) throws -> CommandProgress {
+    let error = try row["error_code"].decode(String?.self).map { code in
+      CommandFault(code: code, message: try row["error_message"].decode(String?.self) ?? "")
+    }
+    return CommandProgress(
+      status: try row["status"].decode(String.self).status, reason: try row["reason"].decode(),
+      sentAt: try row["sent_at"].decode(), acknowledgedAt: try row["acknowledged_at"].decode(),
+      completedAt: try row["completed_at"].decode(), deadline: try row["deadline"].decode(),
+      attempts: try row["attempts"].decode(),
+      result: try row["result"].decode(PostgresJSON?.self).map(JSON.init(stored:)), error: error,
+      lateOutcome: try row["late_outcome"].decode(PostgresJSON?.self).map(JSON.init(stored:)),
+      rev: try row["rev"].decode(),
+      timeline: try row["timeline"].decode(String?.self).map(TimelineEntry.read(lines:)) ?? [])
   }
 
   /// One command of an organisation (of any, for nil).
@@ -72,7 +75,7 @@ struct CommandStore: Sendable {
   /// Commands, newest first, each with its place in the order, and without its story.
   func list(_ filter: Filter) async throws -> [(seq: Int64, command: Command)] {
     var sql = PostgresQuery.StringInterpolation(literalCapacity: 600, interpolationCount: 7)
-    sql.appendLiteral("SELECT \(Self.columns), NULL FROM command WHERE true")
+    sql.appendLiteral("SELECT \(Self.columns), NULL::text AS timeline FROM command WHERE true")
     if let deviceId = filter.deviceId { sql.append(" AND device_id = ", deviceId) }
     if let organisation = filter.organisation { sql.append(" AND organisation_id = ", organisation) }
     if let status = filter.status { sql.append(" AND status = ", status.rawValue) }

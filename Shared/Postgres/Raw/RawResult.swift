@@ -1,4 +1,5 @@
 import CPQ
+import Glibc
 
 /// Owns one `PGresult`.
 ///
@@ -61,10 +62,15 @@ final class RawResult: @unchecked Sendable {
 
   /// The first column of this name. (`PQfnumber` folds upper case, which breaks `AS "deviceId"`.)
   func column(named name: String) -> Int? {
-    for column in 0..<Int32(truncatingIfNeeded: columnCount) {
-      if let found = PQfname(pointer, column), name == String(cString: found) { return Int(column) }
+    var name = name
+    return name.withUTF8 { bytes in
+      let name = UnsafeRawBufferPointer(bytes).assumingMemoryBound(to: CChar.self)
+      return (0..<columnCount).first { column in
+        guard let found = PQfname(pointer, Int32(truncatingIfNeeded: column)), let wanted = name.baseAddress
+        else { return false }
+        return strncmp(found, wanted, name.count) == 0 && found[name.count] == 0
+      }
     }
-    return nil
   }
 
   /// The server's error, without its DETAIL, which holds values.

@@ -44,7 +44,7 @@ public struct PostgresCell: Sendable {
 
   /// Reads the cell.
   /// - Throws: `PostgresError` of kind `.decoding`; its text names column and types, never the value.
-  public func decode<T: PostgresDecodable>(_ type: T.Type) throws -> T { try T(postgres: self) }
+  public func decode<T: PostgresDecodable>(_ type: T.Type = T.self) throws -> T { try T(postgres: self) }
 
   /// Gives the cell's binary form to `body`; the bytes may not be used after it.
   /// - Throws: what `body` throws, and a `.decoding` error if the cell is null.
