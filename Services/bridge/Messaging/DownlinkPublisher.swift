@@ -123,18 +123,19 @@ actor DownlinkPublisher {
     var wave = Wave()
     for index in round.open {
       let record = round.records[index]
-      var ownDevice: String?
-      if case .command(let command) = record.downlink {
-        if wave.isBehind(index, record.deviceId) { continue }
-        guard holds.admits(command, of: record.deviceId, epoch: epoch, now: now) else {
-          report(.undelivered(id: command.id, reason: .held), index, &round)
+      switch record.plan(now: now) {
+      case .report(let report): self.report(report, index, &round)
+      case .publish(let publication):
+        guard case .command(let command) = record.downlink else {
+          wave.add(index, publication, commandOf: nil)
           continue
         }
-        ownDevice = record.deviceId
-      }
-      switch record.plan(now: now) {
-      case .publish(let publication): wave.add(index, publication, commandOf: ownDevice)
-      case .report(let report): self.report(report, index, &round)
+        if wave.isBehind(index, record.deviceId) { continue }
+        if holds.admits(command, of: record.deviceId, epoch: epoch, now: now) {
+          wave.add(index, publication, commandOf: record.deviceId)
+        } else {
+          report(.undelivered(id: command.id, reason: .held), index, &round)
+        }
       }
     }
     return wave
