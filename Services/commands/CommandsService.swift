@@ -241,10 +241,12 @@ public struct CommandsService: Sendable {
     }
   }
 
-  /// After a new connection to the broker: wakes the devices of what may be lost, a page at a time.
+  /// After a new connection to the broker: wakes the devices of what may be lost, a page at a time. Small pages, five a second:
+  /// most devices come back by themselves and get theirs at once, and what is new must not wait behind a whole fleet (200,000
+  /// open commands all at once made it wait 24 times as long).
   /// - Returns: whether there is more.
   func walk() async throws -> Bool {
-    try await store.database.query(CommandStore.walk(limit: 2000)).first?.decode(Bool.self) == false
+    try await store.database.query(CommandStore.walk(limit: 50)).first?.decode(Bool.self) == false
   }
 
   /// Adds up what the counts have become.

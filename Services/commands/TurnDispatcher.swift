@@ -14,7 +14,7 @@ struct TurnDispatcher: Service {
   let service: CommandsService
   let logger: Logger
   private let early: Wakeup
-  private let mustWalk = Locked(true)
+  private let isLoss = Locked(true)
 
   init(service: CommandsService, loop: EventLoop, logger: Logger) {
     early = Wakeup(loop)
@@ -25,7 +25,7 @@ struct TurnDispatcher: Service {
   /// Looks at once: something may go.
   /// - Parameter afterLoss: the broker may have lost what it was given, of any device.
   func wake(afterLoss: Bool = false) {
-    if afterLoss { mustWalk.withLock { $0 = true } }
+    if afterLoss { isLoss.withLock { $0 = true } }
     early.signal()
   }
 
@@ -34,14 +34,14 @@ struct TurnDispatcher: Service {
     while true {
       try Task.checkCancellation()
       do {
-        if mustWalk.withLock({ $0 }) || .now >= nextWalk {
-          mustWalk.withLock { $0 = false }
-          nextWalk = .now + Self.walkEach
-          if try await service.walk() { mustWalk.withLock { $0 = true } }
+        let isNews = isLoss.withLock { isLoss in
+          defer { isLoss = false }
+          return isLoss
         }
-        if try await service.giveTurns(limit: Self.limit) == Self.limit || mustWalk.withLock({ $0 }) {
-          continue
+        if isNews || .now >= nextWalk {
+          nextWalk = .now + (try await service.walk() ? Self.pause : Self.walkEach)
         }
+        if try await service.giveTurns(limit: Self.limit) == Self.limit { continue }
       } catch is CancellationError {
         throw CancellationError()
       } catch {
