@@ -23,6 +23,8 @@ struct Movement {
     var heard: Set<String> = []
     /// Devices that have come back.
     var back: Set<String> = []
+    /// Devices to which a command was delivered.
+    var delivered: Set<String> = []
     /// Devices whose commands the bridge gave back.
     var givenBack: Set<String> = []
     /// The newest connection of a bridge to the broker.
@@ -34,6 +36,7 @@ struct Movement {
         case .command(let id, let occurrence, _):
           ids.insert(id)
           if occurrence.event == .undelivered { givenBack.insert(deviceId) }
+          if occurrence.event == .sent { delivered.insert(deviceId) }
         case .heard(let reconnected):
           heard.insert(deviceId)
           if reconnected { back.insert(deviceId) }
@@ -53,7 +56,9 @@ struct Movement {
     let back = subjects.back.sorted()
     var queries = subjects.epoch.map { [CommandStore.begin(epoch: $0)] } ?? []
     queries.append(
-      CommandStore.look(heard: Array(subjects.heard), concerned: Array(subjects.givenBack)))
+      CommandStore.look(
+        heard: Array(subjects.heard), delivered: Array(subjects.delivered),
+        concerned: Array(subjects.givenBack)))
     if !back.isEmpty { queries.append(CommandStore.lock(Array(subjects.ids), andOf: back)) }
     queries.append(CommandStore.moving(Array(subjects.ids)))
     var answers = try await connection.pipeline(queries)

@@ -9,16 +9,18 @@ extension CommandStore {
 
   // MARK: When to look
 
-  /// Locks the rows of these devices and looks at once at those that were heard of: they listen.
+  /// Locks the rows of these devices and looks at once at those that listen: that were heard of, or had one delivered after
+  /// others were not.
   /// - Returns: a row for each that has commands to look at.
-  static func look(heard: [String], concerned: [String]) -> PostgresQuery {
+  static func look(heard: [String], delivered: [String], concerned: [String]) -> PostgresQuery {
     """
     WITH mine AS MATERIALIZED (
-      SELECT device_id FROM waiting_device WHERE device_id = ANY(\(heard + concerned)::text[])
+      SELECT device_id, device_id = ANY(\(heard)::text[]) OR failures > 0 AND device_id = ANY(\(delivered)::text[]) AS listens
+      FROM waiting_device WHERE device_id = ANY(\(heard + delivered + concerned)::text[])
       ORDER BY device_id FOR UPDATE
     )
     UPDATE waiting_device w SET try_at = now(), failures = 0 FROM mine m
-    WHERE w.device_id = m.device_id AND w.device_id = ANY(\(heard)::text[]) RETURNING 1
+    WHERE w.device_id = m.device_id AND m.listens RETURNING 1
     """
   }
 
@@ -80,7 +82,8 @@ extension CommandStore {
   }
 
   /// Gives the oldest waiting commands of these devices their turn, as many as the window has room for, and returns them
-  /// with their params, the epoch and the turn's number, which grows for each device, since its lock is held.
+  /// with their params, the epoch and the turn's number, which grows for each device, since its lock is held. Where the last
+  /// look was in vain, only one is tried.
   ///
   /// Only while the device is there: one that was deleted and made anew gets nothing of the first.
   static func takeTurns(_ deviceIds: [String]) -> PostgresQuery {
@@ -102,8 +105,9 @@ extension CommandStore {
     ), ranked AS (
       SELECT id, device_id, row_number() OVER (PARTITION BY device_id ORDER BY seq) AS place FROM waiting
     ), picked AS MATERIALIZED (
-      SELECT c.id FROM ranked r JOIN open_command o ON o.id = r.id JOIN command c ON c.id = r.id
-      WHERE r.place + (SELECT count(*) FROM given g WHERE g.device_id = r.device_id AND g.is_there)
+      SELECT c.id FROM ranked r JOIN waiting_device w USING (device_id)
+      JOIN open_command o ON o.id = r.id JOIN command c ON c.id = r.id
+      WHERE (w.failures = 0 OR r.place = 1) AND r.place + (SELECT count(*) FROM given g WHERE g.device_id = r.device_id AND g.is_there)
           <= \(Int64(window))
         AND c.deadline IS NOT NULL AND EXISTS (
           SELECT FROM directory_device d WHERE d.device_id = c.device_id AND d.organisation_id = c.organisation_id
