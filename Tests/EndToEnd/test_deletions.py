@@ -40,6 +40,11 @@ def test_a_key_counts_at_once_while_others_try_wrong_ones(tenant):
 def test_a_deleted_device_ends_its_commands_and_its_successor_keeps_its_own(tenant, fleet):
     device = tenant.device("phoenix")
     ids = [tenant.admin.command(device, timeouts={"deliverSeconds": 600})["id"] for _ in range(20)]
+    # All are back from the bridge: what is still on its way when a device is deleted, its successor would get.
+    def is_back(i):
+        return "undelivered" in [entry["event"] for entry in tenant.admin.status(i)["timeline"]]
+
+    eventually("nobody listens", lambda: all(map(is_back, ids[:16])), within=20)
     tenant.admin.call("DELETE", f"/device/id/{device}", None, 204)
     # The copies hear of it within moments; what is made before that ends with the others.
     path = f"/api/v1/devices/{device}/commands"
