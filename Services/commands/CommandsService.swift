@@ -17,8 +17,8 @@ public struct CommandsService: Sendable {
   private static let maximumBytes = KafkaTopic.maximumRecordBytes - 64 * 1024
   private let inserts: Batcher<NewCommand, Outcome>
   private let unknown: Counter
-  /// The newest connection to the broker, as this replica last knew it; negative if that was wrong.
-  private let epoch: Locked<Int64>
+  /// The newest connection to the broker, as this replica last knew it; nil if that was wrong.
+  private let epoch: Locked<Int64?>
 
   init(runtime: ServiceRuntime, directory: DeviceDirectory) {
     let store = CommandStore(database: runtime.database)
@@ -26,13 +26,13 @@ public struct CommandsService: Sendable {
     self.store = store
     self.directory = directory
     self.outbox = outbox
-    let epoch = Locked<Int64>(0)
+    let epoch = Locked<Int64?>(nil)
     self.epoch = epoch
     idempotency = Idempotency(database: runtime.database)
     inserts = Batcher(runtime.loop, maximum: 500) { new in
       // One that was asked for before others knew of a newer epoch is stale, as the table will say.
       let inserted = try await store.insert(new, epoch: new.map(\.epoch).min() ?? 0)
-      if !inserted.stale.isEmpty { epoch.withLock { $0 = -1 } }
+      if !inserted.stale.isEmpty { epoch.withLock { $0 = nil } }
       if let records = inserted.records { outbox.committed(records) }
       return new.map { Self.outcome($0, inserted) }
     }
@@ -74,7 +74,7 @@ public struct CommandsService: Sendable {
       let new = try await command(request, for: device, deviceType, by: principal, trace, epoch: epoch)
       if once.isKeyed {
         if let command = try await insert(new, once) { return command }
-        self.epoch.withLock { $0 = -1 }
+        self.epoch.withLock { $0 = nil }
       } else if let command = Self.stored(new, try await inserts.submit(new)) {
         return command
       }
@@ -83,8 +83,7 @@ public struct CommandsService: Sendable {
   }
 
   private func newestEpoch() async throws -> Int64 {
-    let known = epoch.withLock { $0 }
-    if known >= 0 { return known }
+    if let known = epoch.withLock({ $0 }) { return known }
     let newest = try await store.epoch()
     epoch.withLock { $0 = newest }
     return newest

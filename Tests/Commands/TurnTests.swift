@@ -10,13 +10,13 @@ import Wire
 @Suite struct TurnTests {
   @Test func theWindowHoldsWhenReplicasStoreAtOnce() async throws {
     let stored = try await Stored()
-    let replicas = try [stored.replica(), stored.replica()]
+    let replicas = [try await stored.replica(), try await stored.replica()]
     let devices = [try await stored.device(), try await stored.device()]
     try await withThrowingTaskGroup(of: Void.self) { group in
       for number in 0..<60 {
         group.addTask {
           let new = [stored.new(devices[number % 2]), stored.new(devices[(number + 1) % 2])]
-          let inserted = try await replicas[number % 2].store.insert(new, epoch: 0)
+          let inserted = try await replicas[number % 2].service.store.insert(new, epoch: 0)
           #expect(inserted.stale.isEmpty)
         }
       }

@@ -18,6 +18,7 @@ final class DownlinkConsumer: Service {
   private let loop: EventLoop
   private let consumer: KafkaConsumer
   private let session: DownlinkSession
+  private let announcer: BrokerAnnouncer
   private let publisher: DownlinkPublisher
   private let producer: ConfirmedProducer
   private let metrics: BridgeMetrics
@@ -35,7 +36,7 @@ final class DownlinkConsumer: Service {
       topics: [Wire.KafkaTopic.deviceDownlink.rawValue],
       headers: [EventHeader.type, EventHeader.traceparent],
       logger: logger, startOffsets: nil)
-    self.session = session
+    (self.session, self.announcer) = (session, announcer)
     self.producer = producer
     self.metrics = metrics
     self.logger = logger.labelled("downlink")
@@ -47,6 +48,7 @@ final class DownlinkConsumer: Service {
   func notReady() -> String? { consumer.assignment.isEmpty ? "no partition assigned yet" : nil }
 
   func run() async throws {
+    await announcer.whenKnown { [session] in session.wake() }
     session.start()
     // What is in hand is finished, also when the task is cancelled: so it runs in tasks of its own.
     let result = await withTaskCancellationHandler {

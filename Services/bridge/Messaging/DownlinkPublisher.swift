@@ -44,17 +44,18 @@ actor DownlinkPublisher {
   /// - Parameter isOurs: whether a record is still this replica's to publish, asked before anything is repeated.
   /// - Returns: what to report, in order; nil when it was stopped before.
   func publish(_ records: [DownlinkRecord], isOurs: @Sendable (DownlinkRecord) -> Bool) async -> [Event]? {
-    await announcer.whenKnown { [session] in session.wake() }
     var round = Round(records: records)
     var failures = 0
     var backoff = Self.firstBackoff
     while !round.open.isEmpty {
-      // Only what the library refuses while the broker is there is its last word.
-      let mayFail = failures + 1 < Self.triesOfFailing || !session.isConnected
-      if session.isConnected { failures += 1 }
-      if let epoch = await announcer.epoch, await attempt(&round, epoch: epoch, mayFail: mayFail) {
-        failures = 0
-        continue
+      if let epoch = await announcer.epoch {
+        // Only what the library refuses while the broker is there is its last word.
+        let isConnected = session.isConnected
+        if isConnected { failures += 1 }
+        if await attempt(&round, epoch: epoch, mayFail: failures < Self.triesOfFailing || !isConnected) {
+          failures = 0
+          continue
+        }
       }
       if isStopping.load(ordering: .relaxed) { return nil }
       if backoff == Self.firstBackoff {

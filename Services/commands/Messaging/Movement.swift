@@ -76,7 +76,7 @@ struct Movement {
   }
 
   /// Looks at what may be due: a deadline has passed, or has moved on since it was noted.
-  /// - Returns: how many there were, the devices that may have room for their next commands, and what to tell.
+  /// - Returns: how many there were, whether there are turns to give, and what to tell.
   static func sweep(at now: Date, limit: Int, on connection: PostgresConnection) async throws -> (
     looked: Int, turns: Bool, records: [Event]
   ) {

@@ -126,9 +126,8 @@ extension CommandStore {
 
   /// Whoever gives these devices' commands their turn does so alone, until its transaction ends.
   static func lock(devices: [String]) -> PostgresQuery {
-    // FNV-1a; in one order, or two that lock wait for each other. Two devices of one key only wait for each other.
-    let keys = Set(
-      devices.map { $0.utf8.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x0100_0000_01B3 } })
+    // In one order, or two that lock wait for each other. Two devices of one key only wait for each other.
+    let keys = Set(devices.map { $0.fnv1a() })
     return """
       SELECT count(*) FROM (
         SELECT pg_advisory_xact_lock(key) FROM unnest(\(keys.sorted().map(Int64.init(bitPattern:)))::bigint[]) AS k (key)

@@ -201,7 +201,6 @@ public actor BatchConsumer: Service {
     positions.set(next)
     consumer.commit(next)
     applied.increment(by: count)
-    stalled.set(0)
   }
 
   private func setAside(_ message: KafkaMessage, _ error: any Error, _ consumer: KafkaConsumer) async throws {

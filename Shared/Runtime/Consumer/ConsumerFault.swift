@@ -16,22 +16,21 @@ enum ConsumerFault {
       return
     }
     switch error.kind {
-    case .connection, .timeout, .cancelled: self = .trouble
+    case _ where error.isRetryable: self = .trouble
+    case .cancelled: self = .trouble
     case .server(let state): self = Self.fault(state)
-    case .decoding, .configuration, .migration, .usage: self = .unknown
+    case .connection, .timeout, .decoding, .configuration, .migration, .usage: self = .unknown
     }
   }
 
+  /// Of a state that is not retryable for a single caller: here the whole batch is tried again, from the stored offset.
   private static func fault(_ state: String) -> ConsumerFault {
-    // 25006: a standby that has not been promoted yet.
-    if error(state, isOf: ["40", "53", "55", "57", "58"]) || state == "MG001" || state == "25006" {
-      return .trouble
+    switch state.prefix(2) {
+    case "40", "55", "57": .trouble
+    case "22", "23": .values
+    // A missed guard; a standby that has not been promoted yet.
+    default: state == "MG001" || state == "25006" ? .trouble : .unknown
     }
-    return error(state, isOf: ["22", "23"]) ? .values : .unknown
-  }
-
-  private static func error(_ state: String, isOf classes: Set<String>) -> Bool {
-    classes.contains(String(state.prefix(2)))
   }
 }
 
@@ -42,7 +41,7 @@ struct ConsumerProgress {
   /// So many records of one type in a row of which none could be applied are not to blame: something is wrong with all.
   static let mostInARow = 10
 
-  private(set) var since: ContinuousClock.Instant?
+  private var since: ContinuousClock.Instant?
   private var reason = ""
   private var setAside: [String: Int] = [:]
 
@@ -51,7 +50,7 @@ struct ConsumerProgress {
 
   /// Records of these types were applied.
   mutating func applied(_ types: Set<String>) {
-    if !setAside.isEmpty { for type in types { setAside[type] = nil } }
+    for type in types { setAside[type] = nil }
   }
 
   /// Records could not be applied, and wait.

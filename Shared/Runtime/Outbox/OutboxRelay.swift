@@ -42,7 +42,7 @@ public actor OutboxRelay: Service {
       producer: producer, encoder: EventEncoder(service: service), logger: logger,
       published: metrics.counter("martlet_outbox_published_total", help: "Records that Kafka has confirmed."))
     channel = "martlet_outbox_\(schema)"
-    lockKey = schema.utf8.reduce(0x4D52_544C_544F_4258) { ($0 ^ Int64($1)) &* 0x0100_0000_01B3 }
+    lockKey = Int64(bitPattern: schema.fnv1a(basis: 0x4D52_544C_544F_4258))
   }
 
   // MARK: What is told

@@ -171,9 +171,8 @@ struct OutboxState {
   mutating func deleted(_ ids: [Int64]) { for id in ids { rows[id] = nil } }
 
   private static func lane(of event: Event) -> LaneID {
-    // FNV-1a: every process puts a key where it likes, as long as it stays there.
-    let hash = event.key.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
-    return LaneID(topic: event.topic, number: Int(hash % UInt32(lanes)))
+    // Every process puts a key where it likes, as long as it stays there.
+    LaneID(topic: event.topic, number: Int(event.key.fnv1a() % UInt64(lanes)))
   }
 
   private static func id(_ index: Int) -> LaneID {

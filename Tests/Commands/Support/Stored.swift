@@ -1,64 +1,34 @@
 import CommandsDomain
-import Directory
 import Foundation
-import Loop
-import Observability
 import Postgres
-import Runtime
 import TestSupport
 import Wire
 
 @testable import CommandsService
 
-/// The commands' tables on a real database, with as many replicas as a test wants, and no broker: what is told is looked at,
-/// and what the bridge would report is said by the test.
+/// The commands' tables of a fixture of one's own, without a broker: what is told is looked at, and what the bridge would report
+/// is said by the test.
 final class Stored: Sendable {
-  let url: String
   let organisation = UUID.v7()
-  private let first: Replica
-
-  /// One replica: its own connections.
-  final class Replica: Sendable {
-    let store: CommandStore
-    let database: PostgresClient
-    private let running: Task<Void, any Error>
-
-    init(_ url: String) throws {
-      let loop = EventLoop.start("commands-test")
-      var configuration = try PostgresConfiguration(url: url, schema: "commands", applicationName: "tests")
-      configuration.settings = ServiceRuntime.keyLookupPlans
-      let database = PostgresClient(
-        configuration: configuration, loop: loop, logger: Logger(label: "test", level: .warning))
-      (self.database, store) = (database, CommandStore(database: database))
-      running = Task { try await database.run() }
-    }
-
-    deinit { running.cancel() }
-  }
+  private let url: String
+  private let fixture: Fixture
 
   init() async throws {
     url = try await PostgresServer.shared().createDatabase("commands")
-    first = try Replica(url)
-    for (set, migrations) in [("runtime", Outbox.migrations)] + CommandsService.migrations {
-      _ = try await first.database.migrate(migrations, set: set)
-    }
+    fixture = try await Fixture(url: url)
   }
 
-  var store: CommandStore { first.store }
-  var database: PostgresClient { first.database }
+  var store: CommandStore { fixture.service.store }
+  var database: PostgresClient { fixture.runtime.database }
 
-  func replica() throws -> Replica { try Replica(url) }
+  func replica() async throws -> Fixture { try await Fixture(url: url) }
 
   /// A device that the copy of the registry knows.
   func device() async throws -> DeviceEntity {
     let id = Identifier.randomDeviceId()
     let device = DeviceEntity(
       id: .v7(), deviceId: id, mcuId: id, soc: "soc", boardId: .v7(), organisationId: organisation, rev: 1)
-    try await database.query(
-      """
-      INSERT INTO directory_device (id, device_id, mcu_id, soc, board_id, organisation_id, rev) VALUES
-        (\(device.id), \(id), \(id), 'soc', \(device.boardId), \(organisation), 1)
-      """)
+    try await fixture.tell([.present(.device(device))])
     return device
   }
 
