@@ -30,7 +30,7 @@ check: install ## format, warnings, layers
 format: install ## put the Swift sources into the house's format
 	@Tools/stack/format.sh
 
-bench: install build ## measure, and print what one command costs
+bench: install build ## measure, and print what one command costs (GROUP=registry: the registry with a million devices; GROUP=config: a binding of 100,000)
 	@Tools/stack/bench.sh
 
 docs: install ## write docs/lifecycle.md anew from the code

@@ -21,7 +21,8 @@ func shared(
 
 /// A service's three targets: `Main → <S>Service → <S>Domain → Wire` (DESIGN, section 1).
 func service(
-  _ folder: String, _ name: String, extra: [Target.Dependency] = [], directory: Bool = true
+  _ folder: String, _ name: String, domain: [Target.Dependency] = [], extra: [Target.Dependency] = [],
+  directory: Bool = true
 ) -> [Target] {
   let path = "Services/\(folder)"
   let rooms: [Target.Dependency] =
@@ -29,7 +30,7 @@ func service(
     + (directory ? ["Directory"] : [])
   return [
     .target(
-      name: "\(name)Domain", dependencies: ["Wire"], path: "\(path)/Domain", swiftSettings: strict),
+      name: "\(name)Domain", dependencies: ["Wire"] + domain, path: "\(path)/Domain", swiftSettings: strict),
     .target(
       name: "\(name)Service", dependencies: [.target(name: "\(name)Domain")] + rooms + extra,
       path: path, exclude: ["Domain", "Main"],
@@ -75,16 +76,22 @@ let package = Package(
     .systemLibrary(name: "CLinux", path: "Shared/CLibraries/CLinux"),
     // What libmosquitto reads and writes, in few system calls.
     .target(name: "CMosquittoIO", path: "Shared/CLibraries/CMosquittoIO"),
+    // RE2 behind a few C functions: patterns of tenants' schemas match in linear time.
+    .target(
+      name: "CRE2", path: "Shared/CLibraries/CRE2", linkerSettings: [.linkedLibrary("re2")]),
     // The allocator of release builds. Debug builds keep libc's, which the sanitizers replace.
     .target(
       name: "CAllocator", path: "Shared/CLibraries/CAllocator",
       linkerSettings: [.linkedLibrary("jemalloc", .when(configuration: .release))]),
 
     shared("Wire"),
+    shared("JSONSchema", ["Wire", "CRE2"], plugins: [.embedInCode("MetaSchema")]),
+    shared("FilterLanguage", ["Wire"]),
     shared("Threads", ["CLinux"]),
     shared("Loop", ["Threads", "CLinux"]),
     shared("Observability", ["Threads"]),
     shared("Crypto", ["COpenSSL"]),
+    shared("S3", ["Wire", "Crypto"]),
     shared("HTTP", ["Observability", "Loop", "Threads", "CMicroHTTPD", "CCurl"]),
     shared("Kafka", ["Observability", "Loop", "Threads", "CRdKafka"]),
     shared("Postgres", ["Observability", "Loop", "Threads", "CPQ"]),
@@ -107,6 +114,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["Loop", "Threads"], path: "Tests/Support", swiftSettings: strict),
     tests("Loop", ["Threads"]),
     tests("Wire", ["Wire"]),
+    tests("JSONSchema", ["JSONSchema", "Wire"]),
     tests(
       "Commands",
       [
@@ -115,10 +123,12 @@ let package = Package(
         "Observability",
       ]),
     tests("Crypto", ["Crypto", "Wire"]),
+    tests("S3", ["S3", "Wire"]),
     tests(
       "Registry",
       [
-        "RegistryDomain", "RegistryService", "Runtime", "HTTP", "Kafka", "Postgres", "Wire", "Observability",
+        "RegistryDomain", "RegistryService", "FilterLanguage", "JSONSchema", "Runtime", "HTTP", "Kafka",
+        "Postgres", "Wire", "Observability", "Crypto",
       ]),
     tests("HTTP", ["HTTP", "Observability", "Threads"]),
     tests("Kafka", ["Kafka", "Observability", "Threads"]),
@@ -128,7 +138,7 @@ let package = Package(
     tests(
       "Config",
       [
-        "Wire", "Observability", "HTTP", "Kafka", "Postgres", "Runtime", "Directory", "Crypto",
+        "Wire", "Observability", "HTTP", "Kafka", "Postgres", "Runtime", "Directory", "Crypto", "S3",
         "ConfigDomain",
         "ConfigService", "ConfigMain",
       ]),
@@ -137,9 +147,10 @@ let package = Package(
       ["BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "Kafka", "MQTT", "Observability"]),
     tests("Simulator", ["Simulator", "martlet", "Wire", "MQTT", "Crypto", "Observability"]),
   ]
-    + service("registry", "Registry", extra: ["Crypto"], directory: false)
-    + service("config", "Config", extra: ["Crypto"])
-    + service("commands", "Commands")
+    + service(
+      "registry", "Registry", domain: ["JSONSchema"], extra: ["Crypto", "FilterLanguage"], directory: false)
+    + service("config", "Config", domain: ["JSONSchema"], extra: ["JSONSchema", "Crypto", "S3"])
+    + service("commands", "Commands", extra: ["JSONSchema", "FilterLanguage"])
     + service("bridge", "Bridge", extra: ["MQTT"], directory: false),
   swiftLanguageModes: [.v6]
 )

@@ -17,6 +17,8 @@ struct BridgeMetrics: Sendable {
   let unacknowledged: Gauge
   /// Retained messages of devices that were passed over.
   let retained: Counter
+  /// Payloads of devices that were not quite JSON.
+  let mended: Counter
   private let sessions: [UplinkClass: Gauge]
   /// What the broker has stored, in bytes.
   let brokerStored: Gauge
@@ -34,7 +36,10 @@ struct BridgeMetrics: Sendable {
         )
       })
     downlinks = Dictionary(
-      uniqueKeysWithValues: [Downlink.commandType, Downlink.desiredType, Downlink.receiptType].map { type in
+      uniqueKeysWithValues: [
+        Downlink.commandType, Downlink.desiredType, Downlink.receiptType, Downlink.artefactType,
+        Downlink.clearType,
+      ].map { type in
         (
           type,
           metrics.counter(
@@ -66,6 +71,9 @@ struct BridgeMetrics: Sendable {
     retained = metrics.counter(
       "martlet_bridge_retained_ignored_total",
       help: "Retained messages of devices, which count on presence alone.")
+    mended = metrics.counter(
+      "martlet_bridge_mended_payloads_total",
+      help: "Payloads of devices with zero bytes at the end, a byte order mark, or U+0000 in a text.")
     sessions = Dictionary(
       uniqueKeysWithValues: UplinkClass.allCases.map { known in
         (

@@ -31,6 +31,8 @@ public struct BridgeService: Sendable {
     let metrics = BridgeMetrics(runtime.metrics)
     let producer = ConfirmedProducer(loop: loop, producer: runtime.producer, logger: runtime.logger)
     let announcer = BrokerAnnouncer(loop: loop, producer: producer, metrics: metrics)
+    let answers = AnswerFilterTable(
+      database: runtime.database, logger: runtime.logger.labelled("answer-filters"))
     let session = DownlinkSession(
       loop: loop, configuration: settings.mqtt.downlink(replica: replica),
       watch: BrokerWatch(bound: settings.mqtt.queueBytes, metrics: metrics, logger: runtime.logger),
@@ -38,12 +40,11 @@ public struct BridgeService: Sendable {
       onConnect: { announcer.brokerConnected() })
     let downlink = try DownlinkConsumer(
       loop: loop, kafka: runtime.kafka, replica: replica, session: session, announcer: announcer,
-      producer: producer,
-      metrics: metrics,
+      answers: answers, producer: producer, metrics: metrics,
       logger: runtime.logger)
     let uplink = UplinkSessions(
       loop: loop, leases: UplinkLeases(database: runtime.database, me: .v7(), replica: replica),
-      settings: settings.mqtt,
+      answers: answers, settings: settings.mqtt,
       handler: UplinkHandler(producer: producer, metrics: metrics, logger: runtime.logger.labelled("uplink")),
       metrics: metrics, logger: runtime.logger, isConnected: { session.isConnected })
     runtime.health.register("mqtt-uplink") { uplink.notReady() }
@@ -66,5 +67,6 @@ public struct BridgeService: Sendable {
   private static let migrations = [
     PostgresMigration("V0001_client_slot", embedded: PackageResources.V0001_client_slot_sql),
     PostgresMigration("V0002_uplink_session", embedded: PackageResources.V0002_uplink_session_sql),
+    PostgresMigration("V0003_answer_filter", embedded: PackageResources.V0003_answer_filter_sql),
   ]
 }

@@ -10,6 +10,7 @@ public struct CommandsSettings: Sendable {
   public let common: CommonSettings
   public let rootKey: String
   public let directoryDelay: Duration
+  let live: LiveEvents.Limits
 
   public init(_ settings: inout SettingsReader) {
     common = CommonSettings(&settings, service: "commands")
@@ -18,6 +19,14 @@ public struct CommandsSettings: Sendable {
       settings.int(
         "directory-delay-ms", default: 0, in: 0...60_000,
         help: "Slows this service's copy of the registry down, for tests of what happens when it lags."))
+    var live = LiveEvents.Limits()
+    live.readers = settings.int(
+      "live-readers", default: live.readers, in: 0...4000,
+      help: "The most streams of events that are open at a time, of 4096 connections in all.")
+    live.readersOfOrganisation = settings.int(
+      "live-readers-of-organisation", default: live.readersOfOrganisation, in: 1...4000,
+      help: "The most of them that one organisation has.")
+    self.live = live
   }
 }
 
@@ -34,6 +43,12 @@ extension CommandsService {
         PostgresMigration("V0004_device_record", embedded: PackageResources.V0004_device_record_sql),
         PostgresMigration("V0005_counts", embedded: PackageResources.V0005_counts_sql),
         PostgresMigration("V0006_turns", embedded: PackageResources.V0006_turns_sql),
+        PostgresMigration("V0007_progress", embedded: PackageResources.V0007_progress_sql),
+        PostgresMigration("V0008_retry", embedded: PackageResources.V0008_retry_sql),
+        PostgresMigration("V0009_presence", embedded: PackageResources.V0009_presence_sql),
+        PostgresMigration("V0010_lanes", embedded: PackageResources.V0010_lanes_sql),
+        PostgresMigration("V0013_campaigns", embedded: PackageResources.V0013_campaigns_sql),
+        PostgresMigration("V0017_own_protocol", embedded: PackageResources.V0017_own_protocol_sql),
       ]
     ),
   ]
@@ -43,16 +58,20 @@ extension CommandsService {
     let runtime = try ServiceRuntime(
       service: "commands", settings: settings.common, loop: loop, planner: ServiceRuntime.keyLookupPlans)
     let (directory, entities) = DeviceDirectory.make(runtime, delay: settings.directoryDelay)
-    let service = CommandsService(runtime: runtime, directory: directory)
+    let service = CommandsService(runtime: runtime, directory: directory, live: settings.live)
     let dispatcher = TurnDispatcher(
-      service: service, loop: loop, logger: runtime.logger.labelled("turn-dispatcher"))
+      service: service, logger: runtime.logger.labelled("turn-dispatcher"))
     let sweeper = DeadlineSweeper(
-      service: service, dispatcher: dispatcher, logger: runtime.logger.labelled("deadline-sweeper"),
-      loop: loop)
-    let inbox = UplinkInbox(service: service, dispatcher: dispatcher)
+      service: service, logger: runtime.logger.labelled("deadline-sweeper"), loop: loop)
+    let inbox = UplinkInbox(service: service)
     let uplinks = runtime.consumer(.init(name: "uplink", topic: .deviceUplink)) {
       try await inbox.apply($0, $1)
     }
+    let selections = runtime.consumer(.init(name: "selection", topic: .deviceSelected)) {
+      try await SelectionInbox(service: service).apply($0, $1)
+    }
+    let campaigns = CampaignRunner(
+      service: service, logger: runtime.logger.labelled("campaign-runner"))
     var api = API(
       authenticator: Authenticator(rootKey: settings.rootKey, loop: loop, store: directory),
       logger: runtime.logger,
@@ -62,7 +81,8 @@ extension CommandsService {
       migrations: migrations,
       services: [
         ("directory", entities), ("uplink", uplinks), ("deadline-sweeper", sweeper),
-        ("turn-dispatcher", dispatcher), ("idempotency-sweeper", IdempotencySweeper(runtime)),
+        ("turn-dispatcher", dispatcher), ("selection", selections), ("campaign-runner", campaigns),
+        ("live-events", service.live), ("idempotency-sweeper", IdempotencySweeper(runtime)),
       ], api: api, openAPI: PackageResources.openapi_yaml)
   }
 }

@@ -1,6 +1,7 @@
 import CommandsDomain
 import Directory
 import FoundationEssentials
+import Loop
 import Observability
 import Postgres
 import Runtime
@@ -10,22 +11,40 @@ import Wire
 /// The one door of the commands service: every use case is a method here, and Routes and Messaging call nothing else.
 public struct CommandsService: Sendable {
   let store: CommandStore
+  let campaigns: CampaignStore
   let directory: DeviceDirectory
   let idempotency: Idempotency
-  private let outbox: OutboxRelay
-  /// Of a command's message: `1e20` in a body is 21 digits in a message, so the body's limit does not bound it.
-  private static let maximumBytes = KafkaTopic.maximumRecordBytes - 64 * 1024
+  let outbox: OutboxRelay
+  let loop: EventLoop
+  let counts = CountsMemory()
+  /// Rung when there is something to do for a campaign.
+  let campaignsDue: Wakeup
+  let live: LiveEvents
+  /// Raised when something may go that waited.
+  let turns: TurnSignal
+  /// Of a command's message: `1e20` in a body is 21 digits in one that is sent again, so the body's limit does not bound it.
+  static let maximumBytes = KafkaTopic.maximumRecordBytes - 64 * 1024
+  let catalogues = Catalogues()
+  private let presence = PresenceMemory()
+  private let invariantMetrics: InvariantMetrics
   private let inserts: Batcher<NewCommand, Outcome>
-  private let unknown: Counter
+  let unknown: Counter
   /// The newest connection to the broker, as this replica last knew it; nil if that was wrong.
   private let epoch: Locked<Int64?>
 
-  init(runtime: ServiceRuntime, directory: DeviceDirectory) {
+  init(
+    runtime: ServiceRuntime, directory: DeviceDirectory, live limits: LiveEvents.Limits = LiveEvents.Limits()
+  ) {
     let store = CommandStore(database: runtime.database)
     let outbox = runtime.outbox
     self.store = store
+    campaigns = CampaignStore(database: runtime.database)
     self.directory = directory
     self.outbox = outbox
+    loop = runtime.loop
+    campaignsDue = Wakeup(runtime.loop)
+    live = LiveEvents(runtime, limits: limits)
+    turns = TurnSignal(runtime.loop)
     let epoch = Locked<Int64?>(nil)
     self.epoch = epoch
     idempotency = Idempotency(database: runtime.database)
@@ -36,6 +55,7 @@ public struct CommandsService: Sendable {
       if let records = inserted.records { outbox.committed(records) }
       return new.map { Self.outcome($0, inserted) }
     }
+    invariantMetrics = InvariantMetrics(runtime.metrics)
     unknown = runtime.metrics.counter(
       "martlet_commands_unknown_answers_total", help: "Answers to commands that this device never had.")
   }
@@ -43,9 +63,9 @@ public struct CommandsService: Sendable {
   /// What became of a command that was to be stored.
   private enum Outcome: Sendable {
     /// It is on its way to the bridge.
-    case goes
-    /// It is stored, behind others of its device.
-    case waits
+    case goes(DevicePresence)
+    /// It is stored, and waits for its turn.
+    case waits(DevicePresence)
     /// Its device is not as it was remembered: nothing is stored.
     case stale
   }
@@ -55,10 +75,15 @@ public struct CommandsService: Sendable {
     let type: String
     let params: JSONObject
     let lane: String
+    var delivery = Delivery()
     /// Those that it sets itself.
     let deliver: Int?
     let acknowledge: Int?
     let complete: Int?
+    /// The command for which this one is made once more.
+    var retryOf: UUID? = nil
+    /// The campaign that it is a part of.
+    var bulkId: UUID? = nil
   }
 
   /// Makes a command: when this returns it is durable.
@@ -71,10 +96,15 @@ public struct CommandsService: Sendable {
     for mayBeStale in [true, false, false] {
       let device = try await device(reference, in: organisation, mayBeStale: mayBeStale)
       let epoch = try await newestEpoch()
-      let new = try await command(request, for: device, deviceType, by: principal, trace, epoch: epoch)
-      if once.isKeyed {
-        if let command = try await insert(new, once) { return command }
-        self.epoch.withLock { $0 = nil }
+      guard let board = try await directory.board(device.boardId) else {
+        throw Problem.unavailable("The device's board is not known here yet.")
+      }
+      let new = try command(
+        request, for: device, on: board, deviceType, by: principal.name, trace.traceparent, epoch: epoch)
+      if let own = new.command.own { try await claim(own, for: device) }
+      if once.isKeyed || request.retryOf != nil {
+        if let command = try await insert(new, once, by: principal) { return command }
+        forgetEpoch()
       } else if let command = Self.stored(new, try await inserts.submit(new)) {
         return command
       }
@@ -82,7 +112,10 @@ public struct CommandsService: Sendable {
     throw Problem.conflict("The device is being changed at this moment. Try again.")
   }
 
-  private func newestEpoch() async throws -> Int64 {
+  /// It was not the newest.
+  func forgetEpoch() { epoch.withLock { $0 = nil } }
+
+  func newestEpoch() async throws -> Int64 {
     if let known = epoch.withLock({ $0 }) { return known }
     let newest = try await store.epoch()
     epoch.withLock { $0 = newest }
@@ -91,26 +124,35 @@ public struct CommandsService: Sendable {
 
   private static func outcome(_ new: NewCommand, _ inserted: CommandStore.Inserted) -> Outcome {
     let id = new.command.head.id
-    return inserted.stale.contains(id) ? .stale : inserted.turns.contains(id) ? .goes : .waits
+    if inserted.stale.contains(id) { return .stale }
+    let presence = inserted.presence[id] ?? .unknown
+    return inserted.turns.contains(id) ? .goes(presence) : .waits(presence)
   }
 
   /// The command as it is stored; nil if it is not.
   private static func stored(_ new: NewCommand, _ outcome: Outcome) -> Command? {
     var command = new.command
     switch outcome {
-    case .goes: command.progress.attempts = 1
-    case .waits: break
+    case .goes(let presence):
+      command.state.attempts = 1
+      command.deviceOnline = presence
+    case .waits(let presence): command.deviceOnline = presence
     case .stale: return nil
     }
     return command
   }
 
-  /// By itself, together with its answer.
-  private func insert(_ new: NewCommand, _ once: Once<Command>) async throws -> Command? {
+  /// By itself, together with its answer and with what ties it to another.
+  private func insert(_ new: NewCommand, _ once: Once<Command>, by principal: Principal) async throws
+    -> Command?
+  {
     try await store.database.withTransaction { connection in
       try await once.begin(on: connection)
       let inserted = try await store.insert([new], epoch: new.epoch, on: connection)
       guard let command = Self.stored(new, Self.outcome(new, inserted)) else { return nil }
+      if let original = command.retryOf {
+        try await link(command, retryOf: original, by: principal, on: connection)
+      }
       try await once.keep(command, on: connection)
       if let records = inserted.records {
         try await connection.afterCommit { outbox.committed(records) }
@@ -119,25 +161,20 @@ public struct CommandsService: Sendable {
     }
   }
 
-  private func command(
-    _ request: Request, for device: DeviceEntity, _ deviceType: String?, by principal: Principal,
-    _ trace: TraceContext, epoch: Int64
-  ) async throws -> NewCommand {
-    guard let board = try await directory.board(device.boardId) else {
-      throw Problem.unavailable("The device's board is not known here yet.")
-    }
+  /// The command as it is to be stored.
+  /// - Throws: 422 if the device does not take it.
+  func command(
+    _ request: Request, for device: DeviceEntity, on board: BoardEntity, _ deviceType: String? = nil,
+    by name: String, _ traceparent: String?, epoch: Int64
+  ) throws -> NewCommand {
     let type = board.deviceType ?? Command.nativeType
     if let deviceType, deviceType != type {
       throw Problem.unprocessable([
         JSONFault(pointer: "/device_type", message: "is not the device's type, \(type)")
       ])
     }
-    let catalogue = Catalogue(board: board.commandCatalogue)
-    guard let entry = catalogue[request.type] else {
-      throw Problem.unprocessable([
-        JSONFault(pointer: "/type", message: "must be one of \(catalogue.types.joined(separator: ", "))")
-      ])
-    }
+    let entry = try entry(of: request, on: board)
+    let own = try own(entry, TemplateValues(device, request.params))
     let timeouts = Timeouts(
       deliver: request.deliver ?? entry.timeouts.deliver,
       acknowledge: request.acknowledge ?? entry.timeouts.acknowledge,
@@ -146,22 +183,42 @@ public struct CommandsService: Sendable {
     let command = Command(
       head: CommandHead(
         id: .v7(), organisationId: device.organisationId, deviceId: device.deviceId, type: request.type,
-        lane: request.lane, timeouts: timeouts, traceparent: trace.traceparent),
-      hardwareId: device.mcuId, deviceType: board.deviceType, params: .object(request.params), createdAt: now,
-      createdBy: principal.name,
-      progress: CommandProgress(createdAt: now, timeouts: timeouts, by: principal.name))
+        lane: request.lane, timeouts: timeouts, traceparent: traceparent),
+      hardwareId: device.mcuId, deviceType: board.deviceType, params: .object(request.params),
+      delivery: request.delivery, deviceRecord: device.id, createdAt: now, createdBy: name,
+      retryOf: request.retryOf, bulkId: request.bulkId, own: own,
+      state: CommandState(createdAt: now, timeouts: timeouts, delivery: request.delivery, by: name))
     let downlink = CommandRecords.downlink(
-      command.head, params: command.params, progress: command.progress,
-      turn: CommandTurn(epoch: epoch, number: 0),
-      at: now)
-    guard downlink.payload?.count ?? 0 <= Self.maximumBytes else {
+      command.head, params: command.params, own: own, state: command.state,
+      turn: CommandTurn(epoch: epoch, number: 0), of: device.id, by: name, at: now)
+    guard (downlink.payload?.count ?? 0) + command.params.writtenOutGrowth <= Self.maximumBytes else {
       throw Problem.unprocessable([
         JSONFault(pointer: "/params", message: "is larger than \(Self.maximumBytes) bytes when written out")
+      ])
+    }
+    if let pointer = command.params.numberNotKept {
+      throw Problem.unprocessable([
+        JSONFault(pointer: "/params\(pointer)", message: "is a number that cannot be kept")
       ])
     }
     return NewCommand(
       command: command, created: CommandRecords.created(command), downlink: downlink, epoch: epoch,
       device: device)
+  }
+
+  /// What the board's catalogue says of the command.
+  /// - Throws: 422 for a type that it does not have, and for params that do not fit.
+  func entry(of request: Request, on board: BoardEntity) throws -> Catalogue.Entry {
+    let catalogue = catalogues.catalogue(of: board)
+    guard let entry = catalogue[request.type] else {
+      throw Problem.unprocessable([
+        JSONFault(pointer: "/type", message: "must be one of \(catalogue.types.joined(separator: ", "))")
+      ])
+    }
+    let faults = catalogues.faults(of: request.params, for: entry, of: board)
+    if !faults.isEmpty { throw Problem.unprocessable(faults) }
+    _ = try own(entry, .anyDevice(with: request.params))
+    return entry
   }
 
   /// One command; nil if the organisation has none of that id.
@@ -178,12 +235,11 @@ public struct CommandsService: Sendable {
   /// - Parameter organisation: whose commands; nil for all.
   func invariants(in organisation: UUID?) async throws -> JSON {
     let counts = try await store.counts(in: organisation)
-    let open = CommandStatus.allCases.filter(\.isOpen).reduce(0) { $0 + (counts.byStatus[$1.rawValue] ?? 0) }
-    let created = counts.byStatus.values.reduce(0, +)
     return [
-      "created": .int(created), "terminal": .int(created - open), "open": .int(open),
-      "watched": .int(counts.watched), "openWithoutDeadline": .int(max(0, open - counts.watched)),
-      "holds": .bool(open == counts.watched),
+      "created": .int(counts.created), "terminal": .int(counts.created - counts.open),
+      "open": .int(counts.open),
+      "watched": .int(counts.watched), "openWithoutDeadline": .int(counts.openWithoutDeadline),
+      "overdue": .int(counts.overdue), "holds": .bool(counts.open == counts.watched),
       "byStatus": .object(
         CommandStatus.allCases.reduce(into: JSONObject()) {
           $0[$1.rawValue] = .int(counts.byStatus[$1.rawValue] ?? 0)
@@ -209,10 +265,14 @@ public struct CommandsService: Sendable {
   /// Applies what the uplink topic brought, inside the transaction that moves its offsets.
   /// - Returns: whether there are turns to give, after the commit.
   func apply(_ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection)
-    async throws -> Bool
+    async throws -> TurnNews
   {
-    guard !reports.isEmpty else { return false }
-    let (missing, turns, records) = try await Movement.apply(reports, on: connection)
+    guard !reports.isEmpty else { return TurnNews() }
+    let (missing, turns, records) = try await CommandBatch.apply(reports, on: connection)
+    let news = presence.news(reports.lazy.compactMap { report in report.1.presence.map { (report.0, $0) } })
+    if !news.isEmpty {
+      try await connection.enqueue(PresenceTable.keep(news)) { [presence] in presence.kept(news, $0) }
+    }
     try await outbox.tell(records, on: connection)
     unknown.increment(by: missing)
     return turns
@@ -220,13 +280,24 @@ public struct CommandsService: Sendable {
 
   /// Ends the open commands whose deadline has passed.
   /// - Returns: how many it looked at, and whether there are turns to give.
-  func sweep(at now: Date, limit: Int) async throws -> (looked: Int, turns: Bool) {
-    guard try await store.isAnyDue(at: now) else { return (0, false) }
+  /// - Parameter time: what time it is; nil for what the database says, which is the same for all replicas.
+  func sweep(at time: Date? = nil, limit: Int) async throws -> (looked: Int, turns: TurnNews) {
+    guard let now = try await store.timeIfAnyIsDue(at: time) else { return (0, TurnNews()) }
     return try await store.database.withTransaction { connection in
-      let (looked, turns, records) = try await Movement.sweep(at: now, limit: limit, on: connection)
+      let (looked, turns, records) = try await CommandBatch.sweep(at: now, limit: limit, on: connection)
       try await outbox.tell(records, on: connection)
       return (looked, turns)
     }
+  }
+
+  /// Looks at devices at once of which an exclusive command has ended: one that was being stored in that moment saw it open, and
+  /// its end did not see that one. Who stores has the device's lock: once it was free all that saw it open are there.
+  func lookAgain(_ devices: Set<String>) async throws {
+    guard !devices.isEmpty else { return }
+    let devices = devices.sorted()
+    // By themselves: in one transaction the two locks would be taken in the wrong order.
+    try await store.database.query(CommandStore.lock(devices: devices))
+    try await store.database.query(CommandStore.lookNow(devices))
   }
 
   /// Gives waiting commands their turn.
@@ -251,16 +322,24 @@ public struct CommandsService: Sendable {
   /// Adds up what the counts have become.
   func addUpCounts() async throws { try await store.addUp(limit: 5000) }
 
+  /// Shows what must always hold, over all organisations.
+  func measureInvariants() async throws { invariantMetrics.show(try await store.counts(in: nil)) }
+
   /// Ends the open commands of devices that are no more.
   /// - Returns: whether there may be more of them.
   func endCommandsOfDeletedDevices(at now: Date, limit: Int) async throws -> Bool {
     try await store.database.withTransaction { connection in
       let devices = try await DeletedDevices.due(limit: 50, on: connection)
       guard !devices.isEmpty else { return false }
-      let (count, records) = try await Movement.end(
+      let (count, records) = try await CommandBatch.end(
         ofDeleted: devices, at: now, limit: limit, on: connection)
       // Else the same devices again, until nothing of theirs is open.
-      if count < limit { try await DeletedDevices.settle(devices, on: connection) }
+      if count < limit {
+        try await connection.enqueue([
+          PresenceTable.forget(devices.compactMap(\.deviceId)), CommandStore.release(devices.map(\.id)),
+        ])
+        try await DeletedDevices.settle(devices, on: connection)
+      }
       try await outbox.tell(records, on: connection)
       return true
     }

@@ -6,51 +6,98 @@ import Runtime
 import Wire
 
 extension ConfigService {
-  /// A device's configuration and how far it is; without a document, revision 0.
-  /// - Throws: 404, 409.
-  func desiredState(_ reference: String, in organisation: UUID?) async throws -> DeviceConfiguration {
-    let device = try await device(reference, in: organisation)
-    return try await configurations.find(device)
-      ?? DeviceConfiguration(
-        deviceId: device.deviceId, recordId: device.id, organisationId: device.organisationId)
+  /// A device's configuration, and how far it is.
+  struct DesiredState: Sendable {
+    let configuration: DeviceConfiguration
+    /// Whether the device is connected, as far as this service has heard.
+    let isOnline: Bool
+    /// By path, the winner first; nil where nobody asked.
+    var candidates: [String: [Candidate]]?
   }
 
-  /// Works out anew what these devices should have, and sends it where that has changed.
-  /// - Parameters:
-  ///   - locked: their configurations, locked.
-  ///   - event: what it follows from.
-  func settle(
-    _ locked: [ConfigurationStore.Stored], after event: Event, at now: Date, by author: Author,
-    _ connection: PostgresConnection
-  ) async throws {
-    let candidates = try await configurations.candidates(locked.map(\.configuration.deviceId), connection)
-    let changes = locked.map { stored in
-      var change = ConfigurationChange(stored)
-      let winners = Resolution.winners(among: candidates[stored.configuration.deviceId] ?? [])
-      change.make(in: author.traceparent) { $0.settle(winners, at: now) }
-      if change.isSent { change.after.traceparent = author.traceparent }
-      return change
+  /// A device's configuration and how far it is; without a document, revision 0.
+  /// - Parameter isExplained: with all candidates, as the bindings are now.
+  /// - Throws: 404, 409.
+  func desiredState(
+    _ reference: String, in organisation: UUID?, isExplained: Bool
+  ) async throws -> DesiredState {
+    let device = try await device(reference, in: organisation)
+    let (configuration, isOnline) =
+      try await configurations.find(device)
+      ?? (
+        DeviceConfiguration(
+          deviceId: device.deviceId, recordId: device.id, organisationId: device.organisationId), false
+      )
+    var state = DesiredState(configuration: configuration, isOnline: isOnline)
+    if isExplained {
+      state.candidates = try await database.withConnection { connection in
+        let rows = try await connection.query(DirectoryDevices.query([device.id]))
+        guard let device = try DirectoryDevices.read(rows).first else { return [:] }
+        let bindings = try await bindings.active(
+          of: Resolution.targets(of: device), in: [device.organisationId], connection)
+        return Resolution.candidates(for: device, among: bindings)
+      }
     }
-    try await carryOut(changes, after: [event], connection)
+    return state
+  }
+
+  /// Keeps who is there and who is gone.
+  func heard(
+    _ words: [(deviceId: String, word: PresenceWord)], _ connection: PostgresConnection
+  ) async throws {
+    let news = presence.news(words)
+    if news.isEmpty { return }
+    try await connection.enqueue(PresenceTable.keep(news)) { [presence] in presence.kept(news, $0) }
   }
 
   /// Applies what devices and the broker said, in its order.
-  func record(_ news: [DeviceNews], _ connection: PostgresConnection) async throws {
-    let locked = try await configurations.lockPresent(Array(Set(news.map(\.deviceId))), connection)
+  /// - Parameters:
+  ///   - heard: devices of which something was heard: a command may wait for that.
+  ///   - came: those of them that have just connected.
+  func record(
+    _ news: [DeviceObservation], heard: Set<String>, came: Set<String>, _ connection: PostgresConnection
+  ) async throws {
+    let now = Date.now.wholeMilliseconds
+    var devices = Set(news.map(\.deviceId))
+    var stale: [String] = []
+    if !came.isEmpty {
+      stale = try await connection.query(
+        ConfigurationStore.stale(came.sorted(), confirmedBefore: now - Delivery.trust)
+      ).decode(String.self)
+      devices.formUnion(stale)
+    }
+    let others = heard.subtracting(devices)
+    if !others.isEmpty {
+      devices.formUnion(
+        try await connection.query(BindingCommandStore.followed(others.sorted())).decode(String.self))
+    }
+    guard !devices.isEmpty else { return }
+    let locked = try await configurations.lockPresent(Array(devices), connection)
     var changes = locked.map { ConfigurationChange($0) }
     let index = Dictionary(uniqueKeysWithValues: changes.enumerated().map { ($1.before.deviceId, $0) })
     for item in news {
       guard let index = index[item.deviceId] else { continue }
       changes[index].make(in: item.traceparent) { item.apply(to: &$0) }
     }
+    for device in stale {
+      guard let index = index[device] else { continue }
+      changes[index].make(in: locked[index].traceparent) { $0.came(at: now) }
+    }
     try await carryOut(changes, after: [], connection)
   }
 
-  /// The broker may have lost what it took within the last hour (Mosquitto saves its retained messages each half
-  /// hour): all of it is due again.
-  func brokerMayHaveForgotten(_ connection: PostgresConnection) async throws {
-    let now = Date.now.wholeMilliseconds
-    try await configurations.forget(since: now - 3600, at: now, connection)
+  /// A broker is there, anew or for the first time. What it may have forgotten is made due by the sweeper, in pages: here other
+  /// devices' configurations are locked.
+  func brokerCame(at time: Date, _ connection: PostgresConnection) async throws {
+    try await connection.enqueue([ConfigurationStore.brokerCame(at: time, heardAt: .now.wholeMilliseconds)])
+  }
+
+  /// Makes due what a broker may have forgotten.
+  /// - Returns: how many.
+  func doubtTheBroker(limit: Int) async throws -> Int {
+    try await database.withTransaction {
+      try await configurations.forget(at: Date.now.wholeMilliseconds, limit: limit, $0)
+    }
   }
 
   /// Sends documents again that the broker has not confirmed in time.
@@ -69,44 +116,85 @@ extension ConfigService {
     }
   }
 
-  /// Clears the configurations of devices that are no more.
+  /// Clears the configurations of devices that are no more, and what the broker keeps for them.
   /// - Returns: how many.
   func clearDeletedDevices(limit: Int) async throws -> Int {
     try await database.withTransaction { connection in
       let devices = try await DeletedDevices.due(limit: limit, on: connection)
       guard !devices.isEmpty else { return 0 }
-      try await configurations.clear(devices, connection)
+      let kept = try await configurations.clear(devices, connection)
+      try await outbox.tell(
+        kept.map { Downlink.clear($0.topic).event(deviceId: $0.deviceId, traceparent: nil) }, on: connection)
+      try await connection.enqueue([PresenceTable.forget(devices.compactMap(\.deviceId))])
       try await DeletedDevices.settle(devices, on: connection)
       return devices.count
     }
   }
 
   /// Writes changes, their documents and their events in the open transaction.
-  private func carryOut(
+  /// - Throws: 422 for a document that is too large.
+  func carryOut(
     _ changes: [ConfigurationChange], after first: [Event], _ connection: PostgresConnection
   ) async throws {
+    let documents = try await documents(changes, connection)
     try await configurations.save(changes.map { ($0.before, $0.after) }, connection)
-    let documents = try await documents(changes.filter(\.isSent).map(\.after), connection)
-    let events = first + changes.flatMap(\.events) + documents
-    try await outbox.tell(events, on: connection)
+    let told = first + changes.flatMap(\.events) + (try documents.compactMap { try $0.get() })
+    let answers = try await lookAtFollowed(changes.map(\.after.configuration), connection)
+    try await outbox.tell(told + answers, on: connection)
   }
 
+  /// The same for many devices, as far as their documents are no more than so many bytes. One whose document would be too
+  /// large keeps what it has.
+  /// - Returns: how many of them.
+  func carryOut(
+    _ changes: [ConfigurationChange], within limit: Int, _ connection: PostgresConnection
+  ) async throws -> Int {
+    var (kept, bytes) = (0, 0)
+    var events: [Event] = []
+    var saved: [ConfigurationChange] = []
+    for (change, document) in zip(changes, try await documents(changes, connection)) {
+      kept += 1
+      switch document {
+      case .success(let event):
+        saved.append(change)
+        events += change.events
+        if let event {
+          events.append(event)
+          bytes += event.payload?.count ?? 0
+        }
+      case .failure(let problem):
+        logger.warning(
+          "a device keeps what it has", ["deviceId": change.before.deviceId, "error": "\(problem.detail)"])
+      }
+      if bytes >= limit { break }
+    }
+    try await configurations.save(saved.map { ($0.before, $0.after) }, connection)
+    events += try await lookAtFollowed(saved.map(\.after.configuration), connection)
+    try await outbox.tell(events, on: connection)
+    return kept
+  }
+
+  /// The documents of those that are sent, made as they are looked at; nil for the others.
   private func documents(
-    _ stored: [ConfigurationStore.Stored], _ connection: PostgresConnection
-  ) async throws -> [Event] {
-    guard !stored.isEmpty else { return [] }
-    let ids = Set(stored.flatMap { $0.configuration.slots.values.map(\.artefact.id) })
-    let contents = try await artefacts.contents(Array(ids), connection).mapValues { try JSON(parsing: $0) }
-    return try stored.map { stored in
-      let configuration = stored.configuration
+    _ changes: [ConfigurationChange], _ connection: PostgresConnection
+  ) async throws -> some Sequence<Result<Event?, Problem>> {
+    let ids = Set(
+      changes.lazy.filter(\.isSent).flatMap { $0.after.configuration.slots.values.map(\.artefact.id) })
+    let contents =
+      ids.isEmpty
+      ? [:] : try await artefacts.contents(Array(ids), connection)
+    return changes.lazy.map { change in
+      guard change.isSent else { return .success(nil) }
+      let configuration = change.after.configuration
       let document = configuration.document(contents: contents)
       guard document.count <= DeviceConfiguration.documentLimit else {
         let message =
           "the device's document would be \(document.count) bytes, at most \(DeviceConfiguration.documentLimit) go"
-        throw Problem.unprocessable([JSONFault(pointer: "/artefactId", message: message)])
+        return .failure(Problem.unprocessable([JSONFault(pointer: "/artefactId", message: message)]))
       }
-      return Downlink.desired(revision: configuration.revision, document: document)
-        .event(deviceId: configuration.deviceId, traceparent: stored.traceparent)
+      return .success(
+        Downlink.desired(revision: configuration.revision, document: document)
+          .event(deviceId: configuration.deviceId, traceparent: change.after.traceparent))
     }
   }
 }

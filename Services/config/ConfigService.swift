@@ -1,6 +1,8 @@
 import ConfigDomain
 import Directory
 import FoundationEssentials
+import Loop
+import Observability
 import Postgres
 import Runtime
 import Wire
@@ -13,28 +15,47 @@ public struct ConfigService: Sendable {
     let traceparent: String
 
     init(_ context: RequestContext) {
-      name = context.principal.name
-      traceparent = context.trace.traceparent
+      self.init(name: context.principal.name, traceparent: context.trace.traceparent)
     }
+
+    init(name: String, traceparent: String) { (self.name, self.traceparent) = (name, traceparent) }
   }
 
   let database: PostgresClient
   let directory: DeviceDirectory
   let artefacts: ArtefactStore
+  let schemas: ContentSchemas
+  let uploads: UploadStore
+  let objects: ObjectStore
   let bindings: BindingStore
   let configurations: ConfigurationStore
   let outbox: OutboxRelay
+  /// Wakes who resolves.
+  let due: Wakeup
+  /// Wakes who does what commands ask for.
+  let asked: Wakeup
   let idempotency: Idempotency
+  let logger: Logger
+  let presence = PresenceMemory()
 
-  /// - Parameter runtime: what the service stands on.
-  public init(_ runtime: ServiceRuntime, directory: DeviceDirectory) {
+  /// - Parameters:
+  ///   - runtime: what the service stands on.
+  ///   - due: wakes who resolves.
+  ///   - objects: where large artefacts are.
+  init(_ runtime: ServiceRuntime, directory: DeviceDirectory, due: Wakeup, objects: ObjectStore) {
     database = runtime.database
     self.directory = directory
     artefacts = ArtefactStore(database: runtime.database)
+    uploads = UploadStore(database: runtime.database)
+    self.objects = objects
+    schemas = ContentSchemas(directory: directory)
     bindings = BindingStore(database: runtime.database)
     configurations = ConfigurationStore(database: runtime.database)
     outbox = runtime.outbox
+    self.due = due
+    asked = Wakeup(runtime.loop)
     idempotency = Idempotency(database: runtime.database)
+    logger = runtime.logger
   }
 
   /// A device that the caller names.

@@ -42,10 +42,11 @@ extension RegistryService {
     try await change { connection in
       let table = OrganisationTable(database: connection)
       let current = try visible(try await table.lock(id), in: scope)
-      try expected.check(Precondition.tag(rev: current.rev))
+      try expected.check(Precondition.tag(current.id, rev: current.rev))
       let changed = try Problem.unlessFitting { try current.changed(by: body, at: .now.wholeMilliseconds) }
+      guard changed.rev != current.rev else { return Change(answer: current, records: []) }
       try await table.update(changed)
-      return Change(answer: changed, records: changed.records(.updated, context))
+      return Change(answer: changed, records: changed.records(.updated, context, from: current))
     }
   }
 
@@ -54,11 +55,14 @@ extension RegistryService {
   func delete(
     organisation id: UUID, in scope: UUID?, _ expected: Precondition, _ context: RequestContext
   ) async throws -> Bool {
-    try await remove(inUse: "The organisation still has boards or devices: delete them first.") {
-      connection in
+    try await remove(inUse: "The organisation still has something: delete it first.") { connection in
       let table = OrganisationTable(database: connection)
       let current = try visible(try await table.lock(id), in: scope)
-      try expected.check(Precondition.tag(rev: current.rev))
+      try expected.check(Precondition.tag(current.id, rev: current.rev))
+      if let users = try await table.users(of: id) { throw Problem.inUse("organisation", by: users) }
+      if let users = try await ConfigUserTable(database: connection).names(of: id) {
+        throw Problem.inUse("organisation", by: users)
+      }
       let keys = try await APIKeyTable(database: connection).deleteAll(of: id)
       try await table.delete(id)
       return keys.flatMap { $0.records(.deleted, context) } + current.records(.deleted, context)

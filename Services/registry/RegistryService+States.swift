@@ -18,10 +18,10 @@ extension RegistryService {
     try await filter.pageWithState(page, on: database)
   }
 
-  /// The last route of a device.
+  /// The last route of a device, named as for `device(_:in:)`.
   /// - Throws: 404 if it is unknown or was never heard from.
-  func lastRoute(deviceId: String, in scope: UUID?) async throws -> JSON {
-    let device = try await device(deviceId: deviceId, in: scope)
+  func lastRoute(of reference: String, in scope: UUID?) async throws -> JSON {
+    let device = try await device(reference, in: scope)
     guard let route = try await state(of: device).lastRoute(broker: broker) else {
       throw Problem(404, "The device has not been heard from.")
     }

@@ -14,15 +14,28 @@ public struct RegistryService: Sendable {
   let broker: String
   let outbox: OutboxRelay
   let idempotency: Idempotency
+  /// Nil where devices get no certificates.
+  let certification: DeviceCertification?
+  /// How long a change waits for Kafka to have what the other services wait for.
+  private let patience: Duration
+  /// Returns when what the config service said until now of its users is known here, or cannot be.
+  private let hearUsers: @Sendable () async -> Void
   /// What new keys are sealed with in answers that are kept: of the root key, which is nowhere stored either.
   private let sealing: [UInt8]
 
-  init(runtime: ServiceRuntime, broker: String, rootKey: String) {
-    self.init(database: runtime.database, outbox: runtime.outbox, broker: broker, rootKey: rootKey)
+  init(runtime: ServiceRuntime, broker: String, rootKey: String, certification: DeviceCertification?) {
+    self.init(
+      database: runtime.database, outbox: runtime.outbox, broker: broker, rootKey: rootKey,
+      certification: certification, hearUsers: Self.hearing(runtime))
   }
 
-  init(database: PostgresClient, outbox: OutboxRelay, broker: String, rootKey: String) {
+  init(
+    database: PostgresClient, outbox: OutboxRelay, broker: String, rootKey: String,
+    certification: DeviceCertification? = nil, patience: Duration = .seconds(2),
+    hearUsers: @escaping @Sendable () async -> Void = {}
+  ) {
     (self.database, self.outbox, self.broker) = (database, outbox, broker)
+    (self.certification, self.patience, self.hearUsers) = (certification, patience, hearUsers)
     idempotency = Idempotency(database: database) { _ = try? await outbox.publishedAll() }
     sealing = Array(rootKey.utf8)
   }
@@ -65,10 +78,13 @@ public struct RegistryService: Sendable {
     try await tell(once, refusal: refusal, body).answer
   }
 
+  /// How often a transaction is tried in all that a deadlock, or a wait that was too long, has ended.
+  static let tries = 5
+
   /// The same, for who must know whether the other services have been told.
-  /// - Returns: `isTold` is false if Kafka has not got it within 2 s.
+  /// - Returns: `isTold` is false if Kafka has not got it in time.
   func tell<Answer: Sendable>(
-    _ once: Once<Answer>? = nil, refusal: (PostgresError) -> Problem? = \.refusal,
+    _ once: Once<Answer>? = nil, refusal: (PostgresError) -> Problem? = \.refusal, tries: Int = Self.tries,
     _ body: @Sendable (PostgresConnection) async throws -> Change<Answer>
   ) async throws -> (answer: Answer, isTold: Bool) {
     let (answer, records): (Answer, OutboxRecords)
@@ -79,8 +95,18 @@ public struct RegistryService: Sendable {
         try await once?.keep(change.answer, on: connection)
         return (change.answer, try await outbox.tell(change.records, on: connection))
       }
+    } catch let error as PostgresError where error.isWorthAnotherTry && tries > 1 {
+      return try await tell(once, refusal: refusal, tries: tries - 1, body)
     } catch let error as PostgresError { throw refusal(error) ?? error }
-    return (answer, (try? await outbox.published(records)) ?? false)
+    return (answer, (try? await outbox.published(records, within: patience)) ?? false)
+  }
+
+  /// While Kafka is away, what is known has to do: an artefact whose board is gone is of no use, and does no harm.
+  private static func hearing(_ runtime: ServiceRuntime) -> @Sendable () async -> Void {
+    let progress = TopicProgress(
+      loop: runtime.loop, database: runtime.database, kafka: runtime.producer, consumer: ConfigInbox.consumer,
+      topic: .configEvents)
+    return { try? await progress.reachEnd(asking: .seconds(2), total: .seconds(3)) }
   }
 
   /// Removes an object; while something still refers to it that is refused.
@@ -89,7 +115,8 @@ public struct RegistryService: Sendable {
   func remove(
     inUse: String, _ body: @Sendable (PostgresConnection) async throws -> [Event]
   ) async throws -> Bool {
-    try await tell(refusal: { $0.code == PostgresError.foreignKey ? .conflict(inUse) : nil }) {
+    await hearUsers()
+    return try await tell(refusal: { $0.code == PostgresError.foreignKey ? .conflict(inUse) : $0.refusal }) {
       Change(answer: (), records: try await body($0))
     }.isTold
   }

@@ -20,7 +20,10 @@ public struct DeviceDirectory: KeyStore, Sendable {
     case none
   }
 
-  private struct Question: Hashable, Sendable {
+  /// Hears of devices, by record id, that the copy has anew or otherwise than before, in the transaction that writes them.
+  public typealias Changed = @Sendable ([UUID], PostgresConnection) async throws -> Void
+
+  struct Question: Hashable, Sendable {
     let reference: String
     let organisation: UUID?
   }
@@ -29,24 +32,26 @@ public struct DeviceDirectory: KeyStore, Sendable {
   /// A revocation counts within a second (SPEC, section 1): so long what is known is asked for.
   private static let keyPatience: Duration = .seconds(1)
 
-  private let database: PostgresClient
+  let database: PostgresClient
   /// Returns when the copy has reached the end of the topic; who asks meanwhile shares the next look.
-  private let end: Batcher<Void, Void>
+  let end: Batcher<Void, Void>
   /// The same for keys, which Kafka must not hold up for longer than a revocation takes to count.
   private let endForKeys: Batcher<Void, Void>
   private let keys: Batcher<String, StoredKey?>
   private let devices: Batcher<Question, Found>
   private let remembered: Locked<[Question: DeviceEntity]>
   private let boards: LookupCache<UUID, BoardEntity>
+  private let sensorProfiles: LookupCache<UUID, SensorProfileEntity>
 
   /// Makes the directory and the consumer that feeds it; run the consumer as a service.
   /// - Parameters:
   ///   - gathering: how long Kafka may let its records gather; a look-up that misses may take so much longer.
   ///   - delay: slows the copy down, for tests of what happens when it lags.
+  ///   - changed: hears of devices that have changed.
   public static func make(
-    _ runtime: ServiceRuntime, gathering: Duration = .zero, delay: Duration = .zero
+    _ runtime: ServiceRuntime, gathering: Duration = .zero, delay: Duration = .zero, changed: Changed? = nil
   ) -> (directory: DeviceDirectory, consumer: BatchConsumer) {
-    let applier = DirectoryApplier()
+    let applier = DirectoryApplier(changed: changed)
     let directory = DeviceDirectory(
       loop: runtime.loop, database: runtime.database, kafka: runtime.producer)
     var reading = BatchConsumer.Configuration(name: consumerName, topic: .registryEntities)
@@ -59,14 +64,16 @@ public struct DeviceDirectory: KeyStore, Sendable {
   }
 
   /// What the consumer does with records that it has read: for tests, which write the copy themselves.
-  public static func apply(_ records: [EntityRecord], _ connection: PostgresConnection) async throws {
-    try await DirectoryApplier.apply(records, connection)
+  public static func apply(
+    _ records: [EntityRecord], _ connection: PostgresConnection, changed: Changed? = nil
+  ) async throws {
+    try await DirectoryApplier(changed: changed).apply(records, connection)
   }
 
   init(loop: EventLoop, database: PostgresClient, kafka: KafkaProducer) {
     self.database = database
-    let progress = DirectoryProgress(
-      loop: loop, database: database, kafka: kafka, consumer: Self.consumerName)
+    let progress = TopicProgress(
+      loop: loop, database: database, kafka: kafka, consumer: Self.consumerName, topic: .registryEntities)
     end = Batcher(loop, maximum: 10_000) { callers in
       try await progress.reachEnd()
       return callers
@@ -80,6 +87,9 @@ public struct DeviceDirectory: KeyStore, Sendable {
     devices = Batcher(loop, maximum: 500) { try await Self.find($0, in: database) }
     boards = LookupCache(loop, for: .milliseconds(500), maximum: 1000) {
       try await Self.board($0, in: database)
+    }
+    sensorProfiles = LookupCache(loop, for: .milliseconds(500), maximum: 1000) {
+      try await Self.sensorProfile($0, in: database)
     }
   }
 
@@ -103,7 +113,8 @@ public struct DeviceDirectory: KeyStore, Sendable {
     }
     // Another device may come to have the same mcuId, and then it is the one no more.
     let device: DeviceEntity? =
-      if case .one(let device) = found, device.deviceId == reference || device.id == UUID(text: reference) {
+      if case .one(let device) = found, device.deviceId == reference || device.id == UUID(recordId: reference)
+      {
         device
       } else { nil }
     remembered.withLock { remembered in
@@ -120,10 +131,17 @@ public struct DeviceDirectory: KeyStore, Sendable {
     return try await boards.value(id)
   }
 
+  /// A sensor profile, at most half a second old.
+  public func sensorProfile(_ id: UUID) async throws -> SensorProfileEntity? {
+    if let profile = try await sensorProfiles.value(id) { return profile }
+    try await end.submit(())
+    return try await sensorProfiles.value(id)
+  }
+
   public func key(hash: String) async throws -> StoredKey? { try await keys.submit(hash) }
 
   public func settledKey(hash: String) async throws -> KeyAnswer {
-    do { try await endForKeys.submit(()) } catch let error as DirectoryBehind {
+    do { try await endForKeys.submit(()) } catch let error as ConsumerBehind {
       // Kafka is away: what is known here has to do. But while the copy is being caught up the key may be one that was
       // made before, and "wrong" would be a lie.
       guard case .endUnknown = error.reason else { throw error }
@@ -157,12 +175,22 @@ public struct DeviceDirectory: KeyStore, Sendable {
     return board
   }
 
-  private static func find(_ questions: [Question], in database: PostgresClient) async throws -> [Found] {
+  private static func sensorProfile(
+    _ id: UUID, in database: PostgresClient
+  ) async throws -> SensorProfileEntity? {
+    let rows = try await database.query("SELECT document FROM directory_sensor_profile WHERE id = \(id)")
+    guard let document = try rows.first?.decode(PostgresJSON.self),
+      case .sensorProfile(let profile) = try Entity(.sensorProfile, json: try JSON(parsing: document.bytes))
+    else { return nil }
+    return profile
+  }
+
+  static func find(_ questions: [Question], in database: PostgresClient) async throws -> [Found] {
     let rows = try await database.query(
       """
       WITH asked AS MATERIALIZED (
         SELECT * FROM unnest(
-          \(questions.map(\.reference))::text[], \(questions.map { UUID(text: $0.reference) })::uuid[],
+          \(questions.map(\.reference))::text[], \(questions.map { UUID(recordId: $0.reference) })::uuid[],
           \(questions.map(\.organisation))::uuid[]) WITH ORDINALITY AS a (reference, id, organisation_id, number)
       ), found AS (
         SELECT a.number, 1 AS rank, d.* FROM asked a JOIN directory_device d ON d.id = a.id

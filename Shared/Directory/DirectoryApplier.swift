@@ -9,6 +9,9 @@ import Wire
 /// Each only if it is newer than what is known of its entity, be that the entity or its deletion: records may come again,
 /// and an older one after a newer.
 struct DirectoryApplier: Sendable {
+  /// Hears of the devices that have changed, in the transaction that writes them.
+  var changed: DeviceDirectory.Changed?
+
   /// What a batch comes to: the newest of each entity.
   private struct Batch {
     private var newest: [EntityKind: [UUID: EntityRecord]] = [:]
@@ -38,17 +41,22 @@ struct DirectoryApplier: Sendable {
         result.reject(message, error)
       }
     }
-    try await Self.apply(records, connection)
+    try await apply(records, connection)
     return result
   }
 
-  static func apply(_ records: [EntityRecord], _ connection: PostgresConnection) async throws {
+  func apply(_ records: [EntityRecord], _ connection: PostgresConnection) async throws {
     var batch = Batch()
     for record in records { batch.add(record) }
-    _ = try await connection.pipeline(statements(batch))
+    let (statements, devices) = Self.statements(batch)
+    let answers = try await connection.pipeline(statements)
+    guard let changed, let devices else { return }
+    let ids = try answers[devices].decode(UUID.self)
+    if !ids.isEmpty { try await changed(ids, connection) }
   }
 
-  private static func statements(_ batch: Batch) -> [PostgresQuery] {
+  /// - Returns: what is to be done, and which of it answers with the devices that it has written.
+  private static func statements(_ batch: Batch) -> ([PostgresQuery], devices: Int?) {
     var statements: [PostgresQuery] = []
     for kind in EntityKind.allCases {
       let deletions = batch.deletions(kind)
@@ -58,18 +66,25 @@ struct DirectoryApplier: Sendable {
     var keys: [APIKeyEntity] = []
     var boards: [BoardEntity] = []
     var devices: [DeviceEntity] = []
+    var profiles: [SensorProfileEntity] = []
+    var groups: [GroupEntity] = []
     for entity in batch.present {
       switch entity {
       case .organisation(let entity): organisations.append(entity)
       case .apiKey(let entity): keys.append(entity)
       case .board(let entity): boards.append(entity)
       case .device(let entity): devices.append(entity)
+      case .sensorProfile(let entity): profiles.append(entity)
+      case .group(let entity): groups.append(entity)
       }
     }
     if !organisations.isEmpty { statements.append(DirectoryTables.put(organisations)) }
     if !keys.isEmpty { statements.append(DirectoryTables.put(keys)) }
     if !boards.isEmpty { statements.append(DirectoryTables.put(boards)) }
+    let place = devices.isEmpty ? nil : statements.count
     if !devices.isEmpty { statements.append(DirectoryTables.put(devices)) }
-    return statements
+    if !profiles.isEmpty { statements.append(DirectoryTables.put(profiles)) }
+    if !groups.isEmpty { statements.append(DirectoryTables.put(groups)) }
+    return (statements, place)
   }
 }

@@ -10,6 +10,8 @@ extension DirectoryTables {
     case .apiKey: "directory_api_key"
     case .board: "directory_board"
     case .device: "directory_device"
+    case .sensorProfile: "directory_sensor_profile"
+    case .group: "directory_group"
     }
   }
 
@@ -74,19 +76,55 @@ extension DirectoryTables {
     """
   }
 
+  /// The groups of a device are one text, `{…}`: arrays of arrays must not differ in length. Returns the ids of those that
+  /// were written.
   static func put(_ entities: [DeviceEntity]) -> PostgresQuery {
+    let groups = entities.map { "{" + $0.groupIds.map(\.text).joined(separator: ",") + "}" }
+    let components = entities.map { PostgresJSON(bytes: JSON.array($0.components.map(\.json)).bytes) }
+    return """
+      INSERT INTO directory_device AS d (id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids,
+        components, rev)
+      SELECT id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids::uuid[], components, rev
+      FROM unnest(
+        \(entities.map(\.id))::uuid[], \(entities.map(\.deviceId))::text[], \(entities.map(\.mcuId))::text[],
+        \(entities.map(\.soc))::text[], \(entities.map(\.boardId))::uuid[],
+        \(entities.map(\.organisationId))::uuid[], \(entities.map(\.networkId))::uuid[], \(groups)::text[],
+        \(components)::jsonb[], \(entities.map(\.rev))::bigint[]
+      ) AS n (id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids, components, rev)
+      WHERE \(unescaped: isAlive(.device))
+      ON CONFLICT (id) DO UPDATE SET (device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids,
+          components, rev)
+        = (EXCLUDED.device_id, EXCLUDED.mcu_id, EXCLUDED.soc, EXCLUDED.board_id, EXCLUDED.organisation_id,
+           EXCLUDED.network_id, EXCLUDED.group_ids, EXCLUDED.components, EXCLUDED.rev)
+        WHERE d.rev < EXCLUDED.rev
+      RETURNING d.id
+      """
+  }
+
+  static func put(_ entities: [SensorProfileEntity]) -> PostgresQuery {
     """
-    INSERT INTO directory_device AS d (id, device_id, mcu_id, soc, board_id, organisation_id, rev)
+    INSERT INTO directory_sensor_profile AS p (id, organisation_id, document, rev)
     SELECT * FROM unnest(
-      \(entities.map(\.id))::uuid[], \(entities.map(\.deviceId))::text[], \(entities.map(\.mcuId))::text[],
-      \(entities.map(\.soc))::text[], \(entities.map(\.boardId))::uuid[],
-      \(entities.map(\.organisationId))::uuid[], \(entities.map(\.rev))::bigint[]
-    ) AS n (id, device_id, mcu_id, soc, board_id, organisation_id, rev)
-    WHERE \(unescaped: isAlive(.device))
-    ON CONFLICT (id) DO UPDATE SET (device_id, mcu_id, soc, board_id, organisation_id, rev)
-      = (EXCLUDED.device_id, EXCLUDED.mcu_id, EXCLUDED.soc, EXCLUDED.board_id, EXCLUDED.organisation_id,
-         EXCLUDED.rev)
-      WHERE d.rev < EXCLUDED.rev
+      \(entities.map(\.id))::uuid[], \(entities.map(\.organisationId))::uuid[],
+      \(entities.map { PostgresJSON(bytes: Entity.sensorProfile($0).json.bytes) })::jsonb[],
+      \(entities.map(\.rev))::bigint[]
+    ) AS n (id, organisation_id, document, rev)
+    WHERE \(unescaped: isAlive(.sensorProfile))
+    ON CONFLICT (id) DO UPDATE SET (organisation_id, document, rev)
+      = (EXCLUDED.organisation_id, EXCLUDED.document, EXCLUDED.rev) WHERE p.rev < EXCLUDED.rev
+    """
+  }
+
+  static func put(_ entities: [GroupEntity]) -> PostgresQuery {
+    """
+    INSERT INTO directory_group AS g (id, organisation_id, name, rev)
+    SELECT * FROM unnest(
+      \(entities.map(\.id))::uuid[], \(entities.map(\.organisationId))::uuid[],
+      \(entities.map(\.name))::text[], \(entities.map(\.rev))::bigint[]
+    ) AS n (id, organisation_id, name, rev)
+    WHERE \(unescaped: isAlive(.group))
+    ON CONFLICT (id) DO UPDATE SET (organisation_id, name, rev)
+      = (EXCLUDED.organisation_id, EXCLUDED.name, EXCLUDED.rev) WHERE g.rev < EXCLUDED.rev
     """
   }
 

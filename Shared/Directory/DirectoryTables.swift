@@ -58,5 +58,38 @@ public enum DirectoryTables {
           'Of a device: when to clean up after it; null when that is done.';
         CREATE INDEX directory_deletion_look ON directory_deletion (look_at) WHERE look_at IS NOT NULL;
         """),
+    PostgresMigration(
+      name: "V0003_groups_components",
+      sql: """
+        ALTER TABLE directory_device
+          ADD COLUMN network_id uuid,
+          ADD COLUMN group_ids  uuid[] NOT NULL DEFAULT '{}',
+          ADD COLUMN components jsonb NOT NULL DEFAULT '[]';
+        COMMENT ON COLUMN directory_device.components IS '[{id, key, sensorProfileId}]';
+        CREATE TABLE directory_sensor_profile (
+          id              uuid PRIMARY KEY,
+          organisation_id uuid NOT NULL,
+          document        jsonb NOT NULL,
+          rev             bigint NOT NULL
+        );
+        CREATE TABLE directory_group (
+          id              uuid PRIMARY KEY,
+          organisation_id uuid NOT NULL,
+          name            text NOT NULL,
+          rev             bigint NOT NULL
+        );
+        """),
+    PostgresMigration(
+      name: "V0004_targets",
+      sql: """
+        CREATE INDEX directory_device_board ON directory_device (board_id);
+        CREATE INDEX directory_device_groups ON directory_device USING gin (group_ids);
+        CREATE INDEX directory_device_components ON directory_device USING gin (components jsonb_path_ops);
+        """),
+    PostgresMigration(
+      name: "V0006_devices_of_organisation",
+      sql: """
+        CREATE INDEX directory_device_organisation ON directory_device (organisation_id, board_id);
+        """),
   ]
 }

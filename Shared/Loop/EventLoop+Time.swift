@@ -82,6 +82,7 @@ extension EventLoop {
     guard load.crowd > 0 else { return }
     let early = now + .milliseconds(1) * load.crowd - .now
     let (_, attoseconds) = early.components
+    // The thread itself waits: nothing is to run before the turn begins.
     if early > .zero { usleep(UInt32(attoseconds / 1_000_000_000_000)) }
   }
 }

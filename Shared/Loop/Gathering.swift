@@ -49,6 +49,9 @@ public struct Gathering {
     last = .now - bound
   }
 
+  /// From 0 (quiet) to 1: how crowded its loop is.
+  public var crowd: Double { loop.load.crowd }
+
   /// When the next batch may begin.
   public var next: ContinuousClock.Instant { loop.load.crowd > 0 ? last + bound * loop.load.crowd : last }
 

@@ -115,13 +115,15 @@ public struct ServiceRuntime: Sendable {
   public func run(
     migrations: [(set: String, migrations: [PostgresMigration])],
     services: [(name: String, service: any Service)],
-    api: API, openAPI: [UInt8]
+    api: API, openAPI: [UInt8], largeBodies: HTTPServerConfiguration.LargeBodies? = nil,
+    streamedBodies: HTTPServerConfiguration.StreamedBodies? = nil
   ) async throws {
     var api = api
     operations(&api, openAPI: openAPI)
     let server = HTTPServer(
       configuration: HTTPServerConfiguration(
         host: settings.httpHost, port: settings.httpPort, maximumBodyBytes: settings.maximumBody,
+        largeBodies: largeBodies, streamedBodies: streamedBodies,
         drainTimeout: .seconds(2)),
       loop: loop, logger: logger, handler: { [api] in await api.respond(to: $0) }, onRefusal: Self.refusal)
     let pool = loop.task(throwing: { [database] in try await database.run() })

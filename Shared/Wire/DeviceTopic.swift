@@ -7,11 +7,16 @@ public enum DeviceTopic: String, Sendable, CaseIterable {
   case reported
   case state
   case presence
+  case artefactGet = "artefact/get"
+  case artefactURL = "artefact/url"
 
   public static let prefix = "martlet/v1"
 
   /// What devices send.
-  public static let uplinks: [DeviceTopic] = [.commandStatus, .reported, .state, .presence]
+  public static let uplinks: [DeviceTopic] = [.commandStatus, .artefactGet, .reported, .state, .presence]
+
+  /// Where the broker keeps the last message: what a device should have, and whether it is there.
+  public static let retained: [DeviceTopic] = [.desired, .presence]
 
   /// The topic of one device.
   public func of(_ deviceId: String) -> String { "\(Self.prefix)/\(deviceId)/\(rawValue)" }

@@ -6,8 +6,12 @@ public enum Downlink: Sendable, Equatable {
   case command(CommandDownlink)
   /// The desired document, retained; the bytes are what the device gets. The bridge answers with `Uplink.published`.
   case desired(revision: Int64, document: [UInt8])
-  /// A device's answer is stored for good.
-  case receipt(id: UUID, status: DeviceStatus)
+  /// A device's answer is stored for good, or never will be.
+  case receipt(id: UUID, status: ReceiptStatus)
+  /// Where a large artefact is to be had, or why it is not.
+  case artefact(ArtefactAnswer)
+  /// What the broker keeps for the device on that topic is to go: the device is no more.
+  case clear(DeviceTopic)
 
   /// The CloudEvents type.
   public var type: String {
@@ -15,12 +19,16 @@ public enum Downlink: Sendable, Equatable {
     case .command: Self.commandType
     case .desired: Self.desiredType
     case .receipt: Self.receiptType
+    case .artefact: Self.artefactType
+    case .clear: Self.clearType
     }
   }
 
   public static let commandType = "martlet.downlink.command"
   public static let desiredType = "martlet.downlink.desired"
   public static let receiptType = "martlet.downlink.receipt"
+  public static let artefactType = "martlet.downlink.artefact"
+  public static let clearType = "martlet.downlink.clear"
 
   /// The record for the downlink topic.
   public func event(deviceId: String, traceparent: String?) -> Event {
@@ -29,12 +37,14 @@ public enum Downlink: Sendable, Equatable {
       case .command(let command): command.record
       case .desired(_, let document): document
       case .receipt(let id, let status): Self.receipt(id, status)
+      case .artefact(let answer): answer.json.bytes
+      case .clear(let topic): (["topic": .string(topic.rawValue)] as JSON).bytes
       }
     return Event(
       topic: .deviceDownlink, key: deviceId, type: type, payload: payload, traceparent: traceparent)
   }
 
-  private static func receipt(_ id: UUID, _ status: DeviceStatus) -> [UInt8] {
+  private static func receipt(_ id: UUID, _ status: ReceiptStatus) -> [UInt8] {
     var object = JSONObjectWriter(capacity: 80)
     object.add("id", id)
     object.add("status", plain: status.rawValue)
@@ -56,12 +66,15 @@ public enum Downlink: Sendable, Equatable {
           deliverBy: fields.required("deliverBy", Shapes.time),
           turn: CommandTurn(
             epoch: Int64(fields.optional("epoch", Shapes.epoch) ?? Int.max),
-            number: Int64(fields.optional("turn", Shapes.epoch) ?? 0))))
+            number: Int64(fields.optional("turn", Shapes.epoch) ?? 0)),
+          own: fields.optional("own", OwnDelivery.shape)))
     case Self.desiredType:
       self = .desired(revision: Int64(fields.required("revision", .int(0...Int.max))), document: payload)
     case Self.receiptType:
       self = .receipt(
         id: fields.required("id", Shapes.id), status: fields.required("status", Shapes.status))
+    case Self.artefactType: self = .artefact(ArtefactAnswer(&fields))
+    case Self.clearType: self = .clear(fields.required("topic", .word(.desired)))
     default: throw JSONFaults([JSONFault(pointer: "", message: "no downlink of type \(type)")])
     }
     if !fields.faults.isEmpty { throw JSONFaults(fields.faults) }
@@ -75,8 +88,29 @@ private enum Shapes {
   static let lane = JSONShape.string(1...64)
   static let any = JSONShape.any
   static let time = JSONShape.time
-  static let status = JSONShape<DeviceStatus>.word(.acknowledged)
+  static let status = JSONShape<ReceiptStatus>.word(.acknowledged)
   static let epoch = JSONShape<Int>.int(0...Int.max)
+}
+
+/// The status words of receipts (`command/receipt`): those of answers, and one more.
+public enum ReceiptStatus: String, Sendable, CaseIterable {
+  case acknowledged = "ACKNOWLEDGED"
+  case progress = "PROGRESS"
+  case success = "SUCCESS"
+  case failed = "FAILED"
+  /// There is no such command (it was deleted): the answer is not stored, and need not be repeated.
+  case unknown = "UNKNOWN"
+
+  /// That an answer is stored.
+  public init(_ answered: DeviceStatus) {
+    self =
+      switch answered {
+      case .acknowledged: .acknowledged
+      case .progress: .progress
+      case .success: .success
+      case .failed: .failed
+      }
+  }
 }
 
 /// When a command was handed to the bridge: what lets the bridge tell that it is not its turn any more.
@@ -101,12 +135,15 @@ public struct CommandDownlink: Sendable, Equatable {
   /// After this the bridge must not send it any more: the command is TIMEOUT or about to be.
   public let deliverBy: Date
   public let turn: CommandTurn
+  /// Where and how a device gets it that has a protocol of its own; nil for the native one.
+  public let own: OwnDelivery?
 
   public init(
-    id: UUID, type: String, params: JSON, lane: String, expiresAt: Date, deliverBy: Date, turn: CommandTurn
+    id: UUID, type: String, params: JSON, lane: String, expiresAt: Date, deliverBy: Date, turn: CommandTurn,
+    own: OwnDelivery? = nil
   ) {
     (self.id, self.type, self.params, self.lane) = (id, type, params, lane)
-    (self.expiresAt, self.deliverBy, self.turn) = (expiresAt, deliverBy, turn)
+    (self.expiresAt, self.deliverBy, self.turn, self.own) = (expiresAt, deliverBy, turn, own)
   }
 
   /// What the device gets.
@@ -122,9 +159,11 @@ public struct CommandDownlink: Sendable, Equatable {
     var object = JSONObjectWriter(capacity: 512)
     object.add("id", id)
     object.add("type", type)
-    object.add("params", params)
+    // What is filled in already is not sent twice.
+    if own == nil { object.add("params", params) }
     object.add("lane", lane)
     object.add("expiresAt", expiresAt)
+    if let own { object.add("own", own.json) }
     object.add("epoch", turn.epoch)
     object.add("turn", turn.number)
     object.add("deliverBy", deliverBy)

@@ -8,11 +8,13 @@ public enum Entity: Sendable, Equatable {
   case apiKey(APIKeyEntity)
   case board(BoardEntity)
   case device(DeviceEntity)
+  case sensorProfile(SensorProfileEntity)
+  case group(GroupEntity)
 }
 
 /// The kinds of entities: the first part of the record's key.
 public enum EntityKind: String, Sendable, CaseIterable {
-  case organisation, apiKey, board, device
+  case organisation, apiKey, board, device, sensorProfile, group
 
   /// The Kafka key, such as `device/0197…`.
   public func key(_ id: UUID) -> String { "\(rawValue)/\(id.text)" }
@@ -66,21 +68,22 @@ public struct BoardEntity: Sendable, Equatable {
   /// JSON Schemas by slot.
   public let configSchemas: JSONObject
   public let commandCatalogue: JSONObject
+  /// `{deliverSeconds?, acknowledgeSeconds?, completeSeconds?}`
+  public let commandTimeouts: JSONObject
   public let rev: Int64
 
   public init(
     id: UUID, organisationId: UUID, soc: String, isPublic: Bool, deviceType: String?,
-    configSchemas: JSONObject,
-    commandCatalogue: JSONObject, rev: Int64
+    configSchemas: JSONObject, commandCatalogue: JSONObject, commandTimeouts: JSONObject = JSONObject(),
+    rev: Int64
   ) {
     (self.id, self.organisationId, self.soc, self.isPublic) = (id, organisationId, soc, isPublic)
-    (self.deviceType, self.configSchemas, self.commandCatalogue) = (
-      deviceType, configSchemas, commandCatalogue
-    )
-    self.rev = rev
+    (self.deviceType, self.configSchemas) = (deviceType, configSchemas)
+    (self.commandCatalogue, self.commandTimeouts, self.rev) = (commandCatalogue, commandTimeouts, rev)
   }
 }
 
+/// A device with all that decides what applies to it: its groups and components come and go in one order with itself.
 public struct DeviceEntity: Sendable, Equatable {
   public let id: UUID
   public let deviceId: String
@@ -88,108 +91,72 @@ public struct DeviceEntity: Sendable, Equatable {
   public let soc: String
   public let boardId: UUID
   public let organisationId: UUID
+  public let networkId: UUID?
+  /// In ascending order.
+  public let groupIds: [UUID]
+  public let components: [ComponentEntity]
+  /// Grows with each change of any of these: not what the registry's ETag says.
   public let rev: Int64
 
   public init(
-    id: UUID, deviceId: String, mcuId: String, soc: String, boardId: UUID, organisationId: UUID, rev: Int64
+    id: UUID, deviceId: String, mcuId: String, soc: String, boardId: UUID, organisationId: UUID,
+    networkId: UUID? = nil, groupIds: [UUID] = [], components: [ComponentEntity] = [], rev: Int64
   ) {
     (self.id, self.deviceId, self.mcuId, self.soc) = (id, deviceId, mcuId, soc)
-    (self.boardId, self.organisationId, self.rev) = (boardId, organisationId, rev)
+    (self.boardId, self.organisationId, self.networkId) = (boardId, organisationId, networkId)
+    (self.groupIds, self.components, self.rev) = (groupIds, components, rev)
   }
 }
 
-extension Entity {
-  /// Its kind.
-  public var kind: EntityKind {
-    switch self {
-    case .organisation: .organisation
-    case .apiKey: .apiKey
-    case .board: .board
-    case .device: .device
-    }
+/// A part of a device that has a configuration of its own.
+public struct ComponentEntity: Sendable, Equatable {
+  public let id: UUID
+  public let key: String
+  public let sensorProfileId: UUID
+
+  public init(id: UUID, key: String, sensorProfileId: UUID) {
+    (self.id, self.key, self.sensorProfileId) = (id, key, sensorProfileId)
   }
 
-  /// Its record id.
-  public var id: UUID {
-    switch self {
-    case .organisation(let entity): entity.id
-    case .apiKey(let entity): entity.id
-    case .board(let entity): entity.id
-    case .device(let entity): entity.id
-    }
-  }
-
-  /// The record for the entities topic.
-  public func event(traceparent: String?) -> Event {
-    Event(
-      topic: .registryEntities, key: kind.key(id), type: "martlet.entity.\(kind.rawValue)", json: json,
-      traceparent: traceparent)
-  }
-
-  /// The value on the topic.
   public var json: JSON {
-    switch self {
-    case .organisation(let e):
-      ["id": .string(e.id.text), "name": .string(e.name), "slug": .string(e.slug), "rev": .int(e.rev)]
-    case .apiKey(let e):
-      .compact([
-        "id": .string(e.id.text), "organisationId": .string(e.organisationId.text), "name": .string(e.name),
-        "role": .string(e.role.rawValue), "hash": .string(e.hash),
-        "expiresAt": e.expiresAt.map { .string($0.rfc3339) }, "rev": .int(e.rev),
-      ])
-    case .board(let e):
-      .compact([
-        "id": .string(e.id.text), "organisationId": .string(e.organisationId.text), "soc": .string(e.soc),
-        "public": .bool(e.isPublic), "deviceType": e.deviceType.map { .string($0) },
-        "configSchemas": .object(e.configSchemas), "commandCatalogue": .object(e.commandCatalogue),
-        "rev": .int(e.rev),
-      ])
-    case .device(let e):
-      [
-        "id": .string(e.id.text), "deviceId": .string(e.deviceId), "mcuId": .string(e.mcuId),
-        "soc": .string(e.soc), "boardId": .string(e.boardId.text),
-        "organisationId": .string(e.organisationId.text), "rev": .int(e.rev),
-      ]
-    }
+    ["id": .string(id.text), "key": .string(key), "sensorProfileId": .string(sensorProfileId.text)]
   }
 
-  /// Reads a record's value.
-  /// - Throws: what is wrong with it; unknown fields are passed over, since a newer registry may send more.
-  public init(_ kind: EntityKind, json: JSON) throws(JSONFaults) {
-    var fields = JSONFields(json)
-    let id = fields.required("id", .uuid)
-    let rev = Int64(fields.required("rev", .int(0...Int.max)))
-    switch kind {
-    case .organisation:
-      self = .organisation(
-        OrganisationEntity(
-          id: id, name: fields.required("name", .string(0...1000)),
-          slug: fields.required("slug", .string(0...1000)),
-          rev: rev))
-    case .apiKey:
-      self = .apiKey(
-        APIKeyEntity(
-          id: id, organisationId: fields.required("organisationId", .uuid),
-          name: fields.required("name", .string(0...1000)), role: fields.required("role", .word(.viewer)),
-          hash: fields.required("hash", .string(64...64)), expiresAt: fields.optional("expiresAt", .time),
-          rev: rev))
-    case .board:
-      self = .board(
-        BoardEntity(
-          id: id, organisationId: fields.required("organisationId", .uuid),
-          soc: fields.required("soc", .string(0...1000)), isPublic: fields.required("public", .bool),
-          deviceType: fields.optional("deviceType", .string(0...1000)),
-          configSchemas: fields.optional("configSchemas", .object) ?? JSONObject(),
-          commandCatalogue: fields.optional("commandCatalogue", .object) ?? JSONObject(), rev: rev))
-    case .device:
-      self = .device(
-        DeviceEntity(
-          id: id, deviceId: fields.required("deviceId", .string(1...64)),
-          mcuId: fields.required("mcuId", .string(1...64)), soc: fields.required("soc", .string(0...1000)),
-          boardId: fields.required("boardId", .uuid),
-          organisationId: fields.required("organisationId", .uuid),
-          rev: rev))
-    }
-    if !fields.faults.isEmpty { throw JSONFaults(fields.faults) }
+  /// Reads one; unknown fields are passed over, as in all entities.
+  public init?(json: JSON) {
+    guard let id = json["id"]?.string.flatMap({ UUID(text: $0) }), let key = json["key"]?.string,
+      let profile = json["sensorProfileId"]?.string.flatMap({ UUID(text: $0) })
+    else { return nil }
+    self.init(id: id, key: key, sensorProfileId: profile)
+  }
+
+  static let shape = JSONShape<ComponentEntity?>(nil, expected: "a component") { json in
+    ComponentEntity(json: json).map { .some($0) }
+  }
+}
+
+public struct SensorProfileEntity: Sendable, Equatable {
+  public let id: UUID
+  public let organisationId: UUID
+  public let name: String
+  /// JSON Schemas by slot.
+  public let configSchemas: JSONObject
+  public let rev: Int64
+
+  public init(id: UUID, organisationId: UUID, name: String, configSchemas: JSONObject, rev: Int64) {
+    (self.id, self.organisationId, self.name) = (id, organisationId, name)
+    (self.configSchemas, self.rev) = (configSchemas, rev)
+  }
+}
+
+/// A group of devices; who is in it is said by the devices.
+public struct GroupEntity: Sendable, Equatable {
+  public let id: UUID
+  public let organisationId: UUID
+  public let name: String
+  public let rev: Int64
+
+  public init(id: UUID, organisationId: UUID, name: String, rev: Int64) {
+    (self.id, self.organisationId, self.name, self.rev) = (id, organisationId, name, rev)
   }
 }

@@ -88,27 +88,3 @@ extension EntityRecord {
     if !fields.faults.isEmpty { throw JSONFaults(fields.faults) }
   }
 }
-
-extension Entity {
-  /// Grows with every change.
-  public var rev: Int64 {
-    switch self {
-    case .organisation(let entity): entity.rev
-    case .apiKey(let entity): entity.rev
-    case .board(let entity): entity.rev
-    case .device(let entity): entity.rev
-    }
-  }
-
-  /// What is told of its end.
-  public var deletion: EntityDeletion {
-    let (organisation, deviceId): (UUID, String?) =
-      switch self {
-      case .organisation(let entity): (entity.id, nil)
-      case .apiKey(let entity): (entity.organisationId, nil)
-      case .board(let entity): (entity.organisationId, nil)
-      case .device(let entity): (entity.organisationId, entity.deviceId)
-      }
-    return EntityDeletion(kind: kind, id: id, rev: rev + 1, organisationId: organisation, deviceId: deviceId)
-  }
-}

@@ -36,11 +36,7 @@ public struct Event: Sendable {
 extension Event {
   /// Whether the next step waits for it: what services and devices act on. What only tells of a step may gather.
   public var isUrgent: Bool {
-    switch topic {
-    case .registryEntities, .deviceUplink: true
-    case .deviceDownlink: type != Downlink.receiptType
-    case .registryEvents, .commandsEvents, .configEvents, .deadLetter: false
-    }
+    !topic.onlyTells && type != Downlink.receiptType
   }
 }
 

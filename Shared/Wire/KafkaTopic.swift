@@ -14,6 +14,12 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
   case deviceUplink = "martlet.device.uplink"
   /// What could not be understood, with the reason.
   case deadLetter = "martlet.dead-letter"
+  /// Which devices a service asks the registry for.
+  case deviceSelection = "martlet.device.selection"
+  /// The registry's answers, in pages.
+  case deviceSelected = "martlet.device.selected"
+  /// Bindings that commands ask config for.
+  case configRequests = "martlet.config.requests"
 
   /// The same for all: keys spread over as many consumers as anyone will run.
   public static let partitions = 12
@@ -28,6 +34,19 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
     case .deviceDownlink: 4
     case .deviceUplink: 5
     case .deadLetter: 6
+    case .deviceSelection: 7
+    case .deviceSelected: 8
+    case .configRequests: 9
+    }
+  }
+
+  /// Whether its records only tell of what happened: no service and no device of the suite acts on them.
+  public var onlyTells: Bool {
+    switch self {
+    case .registryEvents, .commandsEvents, .configEvents, .deadLetter: true
+    case .registryEntities, .deviceDownlink, .deviceUplink, .deviceSelection, .deviceSelected,
+      .configRequests:
+      false
     }
   }
 
@@ -42,7 +61,8 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
       // No tombstone is written (decision 14); those of earlier versions stay long enough for a service that was stopped.
       case .registryEntities: ["cleanup.policy": "compact", "delete.retention.ms": "\(30 * day)"]
       case .registryEvents, .commandsEvents, .configEvents: ["retention.ms": "\(7 * day)"]
-      case .deviceDownlink, .deviceUplink: ["retention.ms": "\(3 * day)"]
+      case .deviceDownlink, .deviceUplink, .deviceSelection, .deviceSelected, .configRequests:
+        ["retention.ms": "\(3 * day)"]
       case .deadLetter: ["retention.ms": "\(30 * day)"]
       }
     configuration["max.message.bytes"] = "\(Self.maximumRecordBytes)"

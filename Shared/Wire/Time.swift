@@ -78,6 +78,18 @@ extension Date {
       timeIntervalSince1970: Double(days * 86_400 + hour * 3600 + minute * 60 + second - offset) + fraction)
   }
 
+  /// The same, where an address has turned the plus of an offset into a blank: one that was meant is taken for it.
+  public init?(rfc3339InAddress text: String) {
+    if let time = Date(rfc3339: text) {
+      self = time
+      return
+    }
+    var scalars = Array(text.unicodeScalars)
+    guard scalars.count > 6, scalars[scalars.count - 6] == " " else { return nil }
+    scalars[scalars.count - 6] = "+"
+    self.init(rfc3339: scalars.reduce(into: "") { $0.unicodeScalars.append($1) })
+  }
+
   private static func days(in month: Int, of year: Int) -> Int {
     switch month {
     case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28

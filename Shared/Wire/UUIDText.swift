@@ -34,6 +34,14 @@ extension UUID {
     }
   }
 
+  /// Reads the record id by which a path names something: exactly as the API writes it, in lower case (SPEC, section 10).
+  public init?(recordId text: String) {
+    guard let id = UUID(text: text), !text.utf8.contains(where: { (0x41...0x46).contains($0) }) else {
+      return nil
+    }
+    self = id
+  }
+
   /// Reads the 36 characters of a UUID, in either case; nil if they are none.
   public init?(text: String) {
     var text = text

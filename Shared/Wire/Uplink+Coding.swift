@@ -4,25 +4,30 @@ extension Uplink {
   /// The kinds of uplink, as CloudEvents types: a consumer passes over what is not its own without reading it.
   public enum Kind: String, Sendable, CaseIterable {
     case status = "martlet.uplink.status"
+    case artefactRequest = "martlet.uplink.artefactRequest"
     case reported = "martlet.uplink.reported"
     case state = "martlet.uplink.state"
     case presence = "martlet.uplink.presence"
+    case retainedPresence = "martlet.uplink.presence.retained"
     case sent = "martlet.uplink.sent"
     case undelivered = "martlet.uplink.undelivered"
     case published = "martlet.uplink.published"
     case brokerConnected = "martlet.uplink.brokerConnected"
+    case followed = "martlet.uplink.followed"
+    case answer = "martlet.uplink.answer"
 
-    /// Whether the device itself said it.
+    /// Whether the device itself said it, just now.
     public var isFromDevice: Bool { DeviceTopic.uplinks.contains { Kind($0) == self } }
 
     /// What comes on an MQTT topic; nil for topics that devices do not send on.
     public init?(_ topic: DeviceTopic) {
       switch topic {
       case .commandStatus: self = .status
+      case .artefactGet: self = .artefactRequest
       case .reported: self = .reported
       case .state: self = .state
       case .presence: self = .presence
-      case .command, .commandReceipt, .desired: return nil
+      case .command, .commandReceipt, .desired, .artefactURL: return nil
       }
     }
   }
@@ -31,13 +36,17 @@ extension Uplink {
   public var kind: Kind {
     switch self {
     case .status: .status
+    case .artefactRequest: .artefactRequest
     case .reported: .reported
     case .state: .state
     case .presence: .presence
+    case .retainedPresence: .retainedPresence
     case .sent: .sent
     case .undelivered: .undelivered
     case .published: .published
     case .brokerConnected: .brokerConnected
+    case .followed: .followed
+    case .answer: .answer
     }
   }
 
@@ -50,17 +59,20 @@ extension Uplink {
         "slots": .object(
           slots.sorted { $0.key < $1.key }.reduce(into: JSONObject()) { $0[$1.key] = $1.value.json })
       ]
+    case .artefactRequest(let sha256): ["sha256": .string(sha256)]
     case .state(let state):
       .object(
         [("route", state.route), ("at", state.at.map { .string($0.rfc3339) })]
           .reduce(into: state.attributes) { object, member in
             if let value = member.1 { object[member.0] = value }
           })
-    case .presence(let online): ["online": .bool(online)]
+    case .presence(let online), .retainedPresence(let online): ["online": .bool(online)]
     case .sent(let id): ["id": .string(id.text)]
     case .undelivered(let id, let reason): ["id": .string(id.text), "reason": .string(reason.rawValue)]
     case .published(let revision): ["revision": .int(revision)]
     case .brokerConnected: [:]
+    case .followed(let answer): answer.json
+    case .answer(let answer): ["topic": .string(answer.topic), "text": .string(answer.text)]
     }
   }
 
@@ -86,28 +98,40 @@ extension Uplink {
     var fields = JSONFields(json)
     switch kind {
     case .status: self = .status(Self.answer(&fields))
-    case .reported: self = .reported(fields.required("slots", Self.slot.map()))
+    case .reported:
+      let slots = fields.required("slots", Self.slot.members())
+      self = .reported(Dictionary(slots.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 }))
+    case .artefactRequest: self = .artefactRequest(sha256: fields.required("sha256", Self.sha256))
     case .state:
       let route = fields.optional("route", .object)
-      let at = fields.optional("at", .time)
+      // A clock that cannot be read is no clock: what the device says counts all the same.
+      let at = json["at"]?.string.flatMap { Date(rfc3339: $0) }
       var attributes = json.object ?? JSONObject()
       attributes["route"] = nil
       attributes["at"] = nil
       self = .state(DeviceState(attributes: attributes, route: route.map { .object($0) }, at: at))
     case .presence: self = .presence(online: fields.required("online", .bool))
+    case .retainedPresence: self = .retainedPresence(online: fields.required("online", .bool))
     case .sent: self = .sent(id: fields.required("id", .uuid))
     case .undelivered:
       self = .undelivered(
         id: fields.required("id", .uuid), reason: fields.required("reason", .word(.noSubscriber)))
     case .published: self = .published(revision: Int64(fields.required("revision", .int(0...Int.max))))
     case .brokerConnected: self = .brokerConnected
+    case .followed: self = .followed(BindingAnswer(&fields))
+    case .answer:
+      self = .answer(
+        OwnAnswer(
+          topic: fields.required("topic", .string(1...65_535)),
+          text: fields.required("text", .string(0...1024))))
     }
     if !fields.faults.isEmpty { throw JSONFaults(fields.faults) }
   }
 
   private static func answer(_ fields: inout JSONFields) -> CommandAnswer {
-    CommandAnswer(
-      id: fields.required("id", Self.id), status: fields.required("status", Self.status),
+    let (id, status) = (fields.required("id", Self.id), fields.required("status", Self.status))
+    return CommandAnswer(
+      id: id, status: status,
       result: fields.optional("result", .any),
       error: fields.optional(
         "error",
@@ -115,11 +139,29 @@ extension Uplink {
           CommandFault(
             code: error.optional("code", Self.code) ?? "",
             message: error.optional("message", .string(0...4096)) ?? "")
-        }))
+        }), progress: status == .progress ? progress(&fields) : nil)
+  }
+
+  /// Only of PROGRESS: an end is not lost for what it says of the way.
+  private static func progress(_ fields: inout JSONFields) -> CommandProgress? {
+    let percent = fields.optional("percent", Self.percent)
+    let step = fields.optional("step", Self.step)
+    return percent == nil && step == nil ? nil : CommandProgress(percent: percent, step: step)
+  }
+
+  private static let percent = JSONShape<Double>(0, expected: "a number from 0 to 100") {
+    $0.double.flatMap { (0...100).contains($0) ? $0 : nil }
+  }
+
+  private static let step = JSONShape<String>(
+    "", expected: "a string of at most 1024 characters or a whole number"
+  ) {
+    $0.string.flatMap { $0.unicodeScalars.count <= 1024 ? $0 : nil } ?? $0.int.map { String($0) }
   }
 
   // Made once: these are read thousands of times a second.
   private static let id = JSONShape.uuid
+  private static let sha256 = JSONShape.sha256
   private static let status = JSONShape<DeviceStatus>.word(.acknowledged)
 
   /// Firmware writes codes as words or as numbers.

@@ -8,10 +8,15 @@ public enum Uplink: Sendable, Equatable {
   case status(CommandAnswer)
   /// `reported`: what the device has applied, by slot.
   case reported([String: ReportedSlot])
+  /// `artefact/get`: where a large artefact is to be had, by its hash.
+  case artefactRequest(sha256: String)
   /// `state`: attributes, and perhaps a route and a time.
   case state(DeviceState)
   /// `presence`: the device itself, or its will.
   case presence(online: Bool)
+  /// The last `presence` that the broker has kept, as it gives it to a subscriber that is new: what was once said, by
+  /// nobody now.
+  case retainedPresence(online: Bool)
   /// From the bridge: the broker has the command (PUBACK).
   case sent(id: UUID)
   /// From the bridge: the broker took it, but nobody listens on the device's topic; or it came too late to send.
@@ -22,6 +27,11 @@ public enum Uplink: Sendable, Equatable {
   /// From the bridge: it is connected to the broker anew, which may have forgotten what it had not delivered. All of them
   /// have one key, so the offset of the record orders them: it is the connection's epoch (`CommandTurn`).
   case brokerConnected
+  /// From config: what has become of a binding that a command asked for.
+  case followed(BindingAnswer)
+  /// On a topic of the device's own (SPEC, section 6.3): whose it is, and what it means, is for the commands service to say. The
+  /// key of its record is the topic, so that what comes on one stays in order.
+  case answer(OwnAnswer)
 }
 
 /// Why a command is not SENT.
@@ -35,11 +45,15 @@ public enum Undelivered: String, Sendable, CaseIterable {
   /// It was not tried: one of its device that goes before it was not delivered, or the bridge's connection is newer than its
   /// turn.
   case held
+  /// It was not tried: the bridge does not hear yet what the device would answer.
+  case deaf
 }
 
 /// The status words of devices (`command/status`).
 public enum DeviceStatus: String, Sendable, CaseIterable {
   case acknowledged = "ACKNOWLEDGED"
+  /// It is at work, and how far.
+  case progress = "PROGRESS"
   case success = "SUCCESS"
   case failed = "FAILED"
 }
@@ -50,16 +64,34 @@ public struct CommandAnswer: Sendable, Equatable {
   public let status: DeviceStatus
   public let result: JSON?
   public let error: CommandFault?
+  /// With PROGRESS only.
+  public let progress: CommandProgress?
 
-  public init(id: UUID, status: DeviceStatus, result: JSON? = nil, error: CommandFault? = nil) {
+  public init(
+    id: UUID, status: DeviceStatus, result: JSON? = nil, error: CommandFault? = nil,
+    progress: CommandProgress? = nil
+  ) {
     (self.id, self.status, self.result, self.error) = (id, status, result, error)
+    self.progress = progress
   }
 
   var json: JSON {
     .compact([
-      "id": .string(id.text), "status": .string(status.rawValue), "result": result, "error": error?.json,
+      "id": .string(id.text), "status": .string(status.rawValue),
+      "percent": progress?.percent.map { .double($0) }, "step": progress?.step.map { .string($0) },
+      "result": result, "error": error?.json,
     ])
   }
+}
+
+/// How far a device is with a command.
+public struct CommandProgress: Sendable, Equatable {
+  /// 0 to 100.
+  public let percent: Double?
+  /// In the firmware's words.
+  public let step: String?
+
+  public init(percent: Double? = nil, step: String? = nil) { (self.percent, self.step) = (percent, step) }
 }
 
 /// What went wrong on the device.

@@ -21,9 +21,11 @@ private final class Holds {
 @Suite struct DeviceHoldsTests {
   let now = Date(timeIntervalSince1970: 1_800_000_000)
 
-  func command(turn: Int64 = 0, epoch: Int64 = 5, for seconds: Double = 30) -> CommandDownlink {
+  func command(
+    turn: Int64 = 0, epoch: Int64 = 5, for seconds: Double = 30, lane: String = "default"
+  ) -> CommandDownlink {
     CommandDownlink(
-      id: .v7(), type: "REBOOT", params: [:], lane: "default", expiresAt: now + seconds,
+      id: .v7(), type: "REBOOT", params: [:], lane: lane, expiresAt: now + seconds,
       deliverBy: now + seconds,
       turn: CommandTurn(epoch: epoch, number: turn))
   }
@@ -46,6 +48,19 @@ private final class Holds {
     #expect(!holds.admits(command(turn: 8), of: "a", epoch: 5, now: now))
     #expect(!holds.admits(command(), of: "a", epoch: 5, now: now))
     #expect(holds.admits(command(turn: 9), of: "a", epoch: 5, now: now))
+    #expect(holds.count == 0)
+  }
+
+  @Test func lanesDoNotHoldEachOther() {
+    let holds = Holds()
+    holds.undelivered(command(lane: "a"), of: "d", now: now)
+    #expect(!holds.admits(command(lane: "a"), of: "d", epoch: 5, now: now))
+    #expect(holds.admits(command(lane: "b"), of: "d", epoch: 5, now: now))
+    holds.undelivered(command(turn: 3, lane: "b"), of: "d", now: now)
+    // The turn that ends the hold of one says nothing of the other.
+    #expect(holds.admits(command(turn: 3, lane: "a"), of: "d", epoch: 5, now: now))
+    #expect(!holds.admits(command(turn: 3, lane: "b"), of: "d", epoch: 5, now: now))
+    #expect(holds.admits(command(turn: 4, lane: "b"), of: "d", epoch: 5, now: now))
     #expect(holds.count == 0)
   }
 

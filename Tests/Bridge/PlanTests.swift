@@ -51,6 +51,7 @@ import Wire
   @Test func everyTopicThatDevicesSendOn() {
     let payloads: [(DeviceTopic, String, Uplink.Kind)] = [
       (.commandStatus, #"{"id":"\#(id)","status":"SUCCESS","result":{"x":1}}"#, .status),
+      (.artefactGet, #"{"sha256":"\#(String(repeating: "0a", count: 32))"}"#, .artefactRequest),
       (.reported, #"{"slots":{"wifi":{"version":1,"sha256":"ab","status":"ACCEPTED"}}}"#, .reported),
       (.state, #"{"battery":3}"#, .state), (.presence, #"{"online":true}"#, .presence),
     ]
@@ -71,10 +72,35 @@ import Wire
         translate(#"{"revision":7,"slots":{}}"#, isRetained)
           == .observed(deviceId: device, revision: 7, traceparent: nil))
     }
-    guard case .rejected(device, _) = translate("", false) else {
-      Issue.record("an empty one has no revision")
-      return
+    #expect(translate("", false) == .observed(deviceId: device, revision: 0, traceparent: nil), "cleared")
+  }
+
+  @Test func whatFirmwareLeavesInAPayloadIsMended() throws {
+    let state = DeviceTopic.state.of(device)
+    func mended(_ payload: [UInt8], _ topic: String? = nil) -> String? {
+      guard
+        case .accepted(_, _, _, let mended) = UplinkTranslation(
+          topic: topic ?? state, payload: payload, traceparent: nil)
+      else { return nil }
+      return String(decoding: mended ?? payload, as: UTF8.self)
     }
+    let plain = #"{"battery":86}"#
+    #expect(mended(Array(plain.utf8) + [0]) == plain)
+    #expect(mended(Array(plain.utf8) + [UInt8](repeating: 0, count: 146)) == plain)
+    #expect(mended([0xEF, 0xBB, 0xBF] + Array(plain.utf8)) == plain)
+    let answer = #"{"id":"\#(id)","status":"SUCCESS"}"#
+    #expect(mended(Array(answer.utf8) + [0], DeviceTopic.commandStatus.of(device)) == answer)
+    let texts = [
+      #"{"fw":"1.2\u0000"}"#: #"{"fw":"1.2\uFFFD"}"#,
+      #"{"a\u0000\u0000b":"\\u0000 \\\u0000"}"#: #"{"a\uFFFD\uFFFDb":"\\u0000 \\\uFFFD"}"#,
+      #"{"\\":"\"","x":"\u0001"}"#: #"{"\\":"\"","x":"\u0001"}"#,
+    ]
+    for (payload, right) in texts { #expect(mended(Array(payload.utf8)) == right) }
+    for payload in [
+      #"{"battery":87,"temp":nan}"#, #"{"hum":-inf}"#, "", "[]", "86", "\0\0", #"{"a":1}\#("\0")x"#,
+      #"{"online":true,"online":false}"#, #"{"a":"\u000"#,
+    ] { #expect(mended(Array(payload.utf8)) == nil, "\(payload)") }
+    #expect(mended(Array(#"{"t":"21"#.utf8) + [0xB0] + Array(#""}"#.utf8)) == nil, "Latin-1")
   }
 
   @Test func retainedCountsOnPresenceAlone() {
@@ -82,13 +108,16 @@ import Wire
       let payload = topic == .presence ? #"{"online":false}"# : "{}"
       let translation = UplinkTranslation(
         topic: topic.of(device), payload: Array(payload.utf8), isRetained: true, traceparent: nil)
-      #expect((translation == .ignored) == (topic != .presence))
+      #expect(
+        translation
+          == (topic == .presence
+            ? .accepted(kind: .retainedPresence, deviceId: device, traceparent: nil) : .ignored))
     }
   }
 
   @Test func topicsThatAreNot() {
     let reason = "not a topic that devices send on"
-    for topic in [DeviceTopic.command, .commandReceipt] {
+    for topic in [DeviceTopic.command, .commandReceipt, .artefactURL] {
       #expect(translate(topic.of(device), "{}") == .rejected(deviceId: nil, reason: reason))
     }
     for topic in [
@@ -102,7 +131,6 @@ import Wire
     "", "{", "[]", "null", #"{"id":"x","status":"SUCCESS"}"#, #"{"status":"SUCCESS"}"#,
     #"{"id":1,"status":2}"#,
     #"{"id":"0198c000-0000-7000-8000-000000000000","status":"DONE"}"#,
-    #"{"id":"0198c000-0000-7000-8000-000000000000","status":"SUCCESS","result":"\u0000"}"#,
   ])
   func garbage(_ payload: String) {
     guard case .rejected(device, let reason) = translate(DeviceTopic.commandStatus.of(device), payload) else {

@@ -153,7 +153,7 @@ import Testing
   @Test func names() {
     for name in [status, reported, state, .slot(12)] { #expect(UplinkSessionName(name.text) == name) }
     for text in ["", "slot-", "slot-x", "other"] { #expect(UplinkSessionName(text) == nil) }
-    #expect(Set(UplinkClass.allCases.flatMap(\.topics)).count == 5, "no topic twice")
+    #expect(Set(UplinkClass.allCases.flatMap(\.topics)).count == 6, "no topic twice")
   }
 
   @Test func halfOfTheBoundIsTold() {

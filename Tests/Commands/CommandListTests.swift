@@ -64,6 +64,56 @@ struct CommandListTests {
     #expect(try await other.ask(.get, "api/v1/invariants").json["holds"] == true)
   }
 
+  @Test("`since` is a time, whose plus may have become a blank; all else is 400 that names it")
+  func since() async throws {
+    let world = try await World()
+    let ids = [try await world.command(), try await world.command()]
+    let path = "api/v1/devices/\(world.device.deviceId)/commands"
+    try await world.fixture.runtime.database.query(
+      "UPDATE command SET created_at = '2025-11-30T20:59:59.999Z' WHERE id = \(UUID(text: ids[0]))")
+    try await world.fixture.runtime.database.query(
+      "UPDATE command SET created_at = '2025-11-30T21:00:00Z' WHERE id = \(UUID(text: ids[1]))")
+    for since in [
+      "2025-11-30T23:00:00+02:00", "2025-11-30T23:00:00%2B02:00", "2025-11-30T21:00:00Z",
+      "2025-11-30T21:00:00.000000Z",
+    ] {
+      let found = try await world.ask(.get, "\(path)?since=\(since)").json["items"]?.array
+      #expect(found?.compactMap { $0["id"]?.string } == [ids[1]], "\(since)")
+    }
+    for since in ["2025-11-30", "1764536400", "", "2025-11-30+21:00:00Z", "2025-11-30T21:00:00"] {
+      let answer = try await world.ask(.get, "\(path)?since=\(since)")
+      #expect(answer.status == 400 && answer.json["detail"]?.string?.contains("since") == true, "\(since)")
+    }
+    let tomorrow = Date.now.addingTimeInterval(86_400).rfc3339
+    #expect(try await world.ask(.get, "\(path)?since=\(tomorrow)").json["items"] == [])
+  }
+
+  @Test("a device's commands by status and type, exactly; what no list knows is 400 that names it")
+  func filters() async throws {
+    let world = try await World(catalogue: ["blink": [:], "Blink": [:]])
+    let ids = try await [world.command(["type": "blink"]), world.command(["type": "Blink"]), world.command()]
+    try await world.report(ids[2], .succeeded)
+    let path = "api/v1/devices/\(world.device.deviceId)/commands"
+    for (query, found) in [
+      ("status=PENDING", [ids[1], ids[0]]), ("status=SUCCESS", [ids[2]]), ("type=blink", [ids[0]]),
+      ("type=Blink&status=PENDING", [ids[1]]), ("type=blink&status=SUCCESS", []), ("type=%25", []),
+      ("type=", []),
+    ] {
+      let items = try await world.ask(.get, "\(path)?\(query)").json["items"]?.array
+      #expect(items?.compactMap { $0["id"]?.string } == found, "\(query)")
+    }
+    for (query, name) in [
+      ("status=pending", "status"), ("status=", "status"), ("status=SENT&status=SENT", "status"),
+      ("Status=SENT", "Status"), ("limit=0", "limit"), ("limit=1001", "limit"), ("cursor=x", "cursor"),
+    ] {
+      let answer = try await world.ask(.get, "\(path)?\(query)")
+      #expect(answer.status == 400 && answer.json["detail"]?.string?.contains(name) == true, "\(query)")
+    }
+    for path in ["commands", "devices/\(world.device.deviceId)/commands"] {
+      #expect(try await world.ask(.get, "\(path)?status=pending").status == 400)
+    }
+  }
+
   @Test("one that the database refuses does not fail those that came with it")
   func poison() async throws {
     let fixture = try await Fixture(url: PostgresServer.shared().createDatabase("commands"))

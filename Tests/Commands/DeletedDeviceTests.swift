@@ -1,4 +1,5 @@
 import FoundationEssentials
+import TestSupport
 import Testing
 import Wire
 
@@ -23,6 +24,10 @@ struct DeletedDeviceTests {
       #expect(command["error"]?["code"] == "deviceDeleted")
       #expect(command["timeline"]?.array?.last?["event"] == "deviceDeleted")
     }
+    // It was at it all the while.
+    try await world.report(ids[0], .succeeded)
+    let late = try await world.ask(.get, "api/v1/commands/\(ids[0])").json
+    #expect(late["status"] == "FAILED" && late["lateOutcome"]?["status"] == "SUCCESS")
     let told = try await world.fixture.outbox(world.device.deviceId, .commandsEvents)
       .filter { $0.type == "martlet.command.deviceDeleted" }
     #expect(told.compactMap { $0.json["commandId"]?.string }.sorted() == ids.sorted())
@@ -62,8 +67,8 @@ struct DeletedDeviceTests {
       """)
     try await database.query(
       """
-      INSERT INTO open_command (id, seq, device_id, look_at, epoch, device_record)
-      VALUES (\(id), 1, \(world.device.deviceId), now() + interval '1 h', 0, \(world.device.id))
+      INSERT INTO open_command (id, seq, device_id, look_at, epoch, device_record, lane)
+      VALUES (\(id), 1, \(world.device.deviceId), now() + interval '1 h', 0, \(world.device.id), 'default')
       """)
     try await database.query(
       "UPDATE directory_deletion SET look_at = now() WHERE id = \(world.device.id) AND look_at > now()")
@@ -72,5 +77,30 @@ struct DeletedDeviceTests {
     let look = try await database.query(
       "SELECT look_at FROM directory_deletion WHERE id = \(world.device.id)")
     #expect(try look.first?.decode(Date?.self) == nil, "and that was the last")
+  }
+
+  @Test("a device that has the deviceId of one before it has a history of its own")
+  func history() async throws {
+    let first = try await World(on: Fixture(url: PostgresServer.shared().createDatabase("commands")))
+    let old = try await first.command(["type": "REBOOT", "waitTimeoutMs": 60_000])
+    try await first.fixture.tell([.deleted(Entity.device(first.device).deletion)])
+    while try await first.fixture.service.endCommandsOfDeletedDevices(at: .now, limit: 500) {}
+    let device = DeviceEntity(
+      id: .v7(), deviceId: first.device.deviceId, mcuId: "other", soc: "esp32", boardId: first.board,
+      organisationId: first.organisation, rev: 1)
+    try await first.fixture.tell([.present(.device(device))])
+    let new = try await first.command()
+    for list in ["api/v1/devices/\(device.deviceId)/commands", "devices/\(device.id.text)/commands"] {
+      let items = try await first.ask(.get, list).json["items"]?.array ?? []
+      #expect(items.compactMap { $0["id"]?.string ?? $0["command_id"]?.string } == [new])
+    }
+    let path = "api/v1/devices/\(device.deviceId)/commands"
+    #expect(try await first.ask(.get, "\(path)/\(old)").status == 404)
+    #expect(try await first.ask(.get, "\(path)/\(new)").status == 200)
+    #expect(try await first.ask(.post, "\(path)/\(old)/cancel").status == 404)
+    // It is kept all the same, and is not made once more for a device that is another.
+    #expect(try await first.ask(.get, "api/v1/commands/\(old)").json["reason"] == "deviceDeleted")
+    #expect(try await first.ask(.get, "commands").json["items"]?.array?.count == 2)
+    #expect(try await first.ask(.post, "commands/\(old)/retry").status == 409)
   }
 }

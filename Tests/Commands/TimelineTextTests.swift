@@ -9,12 +9,12 @@ import Wire
   @Test(arguments: ["", "a", "two words ", "a\nb\\n\\", "\n", "é 世界"])
   func whatIsWrittenIsRead(_ detail: String) throws {
     let at = try #require(Date(rfc3339: "2026-01-31T12:00:00.123Z"))
-    var progress = CommandProgress(
+    var state = CommandState(
       createdAt: at, timeouts: Timeouts(deliver: 1, acknowledge: 1, complete: 1), by: detail)
-    _ = progress.apply(
+    _ = state.apply(
       CommandOccurrence(.sent, at: at), timeouts: Timeouts(deliver: 1, acknowledge: 1, complete: 1))
-    let read = TimelineEntry.read(lines: progress.timelineText + "of a newer version\n")
-    #expect(read == progress.timeline)
+    let read = TimelineEntry.read(lines: state.timelineText + "of a newer version\n")
+    #expect(read == state.timeline)
     #expect(read.first?.detail == detail)
   }
 }

@@ -84,4 +84,24 @@ import Wire
   }
 
   private func canonical(_ json: JSON) -> String { String(decoding: json.canonicalBytes, as: UTF8.self) }
+
+  @Test("whole numbers that readers would hash differently are refused with their pointers, and no others")
+  func uncanonicalNumbers() throws {
+    let content = try JSON(
+      parsing:
+        #"{"f":9007199254740993,"a/b":[1,18446744073709551615,-9007199254740992],"g":9007199254740991}"#)
+    #expect(
+      content.uncanonicalNumbers(at: "/content").map(\.pointer) == [
+        "/content/f", "/content/a~1b/1", "/content/a~1b/2",
+      ])
+    #expect(
+      try JSON(parsing: "[9007199254740993.0, 1e17, 9.007199254740993e15]").uncanonicalNumbers(at: "").count
+        == 2)
+    let fine = try JSON(parsing: #"{"e":333333333.33333329,"d":0.0000001,"c":1E21,"b":-0,"a":1.0}"#)
+    #expect(fine.uncanonicalNumbers(at: "").isEmpty)
+    #expect(
+      String(decoding: fine.canonicalBytes, as: UTF8.self)
+        == #"{"a":1,"b":0,"c":1e+21,"d":1e-7,"e":333333333.3333333}"#)
+    #expect(throws: JSONError.self) { try JSON(parsing: "[1e400]") }
+  }
 }

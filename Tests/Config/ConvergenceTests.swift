@@ -55,9 +55,13 @@ import Wire
       let report = cell.report.map {
         SlotState.Observation(status: $0.0, isDesiredVersion: $0.version, isDesiredHash: $0.hash)
       }
-      let state = SlotState(isDelivered: cell.delivered, report: report)
+      let state = SlotState(isDelivered: cell.delivered, isOnline: true, report: report)
       #expect(
         state == SlotState(cell.2, cell.3), "delivered \(cell.delivered), \(String(describing: cell.report))")
+      // Not being there is why nothing is known where the broker has the document; it changes nothing else.
+      let offline = SlotState(isDelivered: cell.delivered, isOnline: false, report: report)
+      let isWaiting = cell.delivered && cell.2 == .pending || cell.2 == .inProgress
+      #expect(offline == SlotState(cell.2, isWaiting ? .offline : cell.3))
       seen.insert("\(cell.delivered) \(String(describing: report))")
     }
     #expect(seen.count == 2 * (1 + ReportedSlot.Status.allCases.count * 2 * 2))
@@ -66,9 +70,9 @@ import Wire
   @Test func countsByStatus() {
     var convergence = Convergence()
     #expect(convergence.total == 0)
-    convergence.add(SlotState(.accepted), count: 3)
-    convergence.add(SlotState(.failed, .hashMismatch))
-    convergence.add(SlotState(.failed, .failed))
+    convergence.add(.accepted, count: 3)
+    convergence.add(.failed)
+    convergence.add(.failed)
     #expect(convergence[.accepted] == 3)
     #expect(convergence[.failed] == 2)
     #expect(convergence[.pending] == 0)

@@ -53,6 +53,45 @@ struct DeletionTests {
     #expect(try await config.status(path, key: "revoked") == 401, "nor a key")
   }
 
+  @Test("groups, components and sensor profiles are kept, each by its newest record")
+  func newerKinds() async throws {
+    let world = try await World()
+    let database = world.fixture.runtime.database
+    let (id, group, profile) = (UUID.v7(), UUID.v7(), UUID.v7())
+    func device(rev: Int64, groups: [UUID]) -> Entity {
+      .device(
+        DeviceEntity(
+          id: id, deviceId: Identifier.randomDeviceId(), mcuId: "m", soc: "s", boardId: .v7(),
+          organisationId: world.ours, networkId: .v7(), groupIds: groups,
+          components: [ComponentEntity(id: .v7(), key: "imu", sensorProfileId: profile)], rev: rev))
+    }
+    let ours = world.ours
+    let others: [Entity] = [
+      .group(GroupEntity(id: group, organisationId: ours, name: "g", rev: 1)),
+      .sensorProfile(
+        SensorProfileEntity(id: profile, organisationId: ours, name: "p", configSchemas: ["s": true], rev: 1)),
+    ]
+    func apply(_ records: [EntityRecord]) async throws {
+      try await database.withTransaction { try await DeviceDirectory.apply(records, $0) }
+    }
+    try await apply(others.map { .present($0) } + [.present(device(rev: 2, groups: [group, .v7()]))])
+    try await apply([.present(device(rev: 1, groups: []))])
+    let row = try await database.query(
+      "SELECT group_ids[1], cardinality(group_ids), components -> 0 ->> 'key' FROM directory_device WHERE id = \(id)"
+    ).first?.decode((UUID, Int32, String).self)
+    #expect(row?.0 == group && row?.1 == 2 && row?.2 == "imu")
+    let document = try await database.query(
+      "SELECT document -> 'configSchemas' ->> 's' FROM directory_sensor_profile WHERE id = \(profile)")
+    #expect(try document.first?.decode(String.self) == "true")
+    try await apply(others.map { .deleted($0.deletion) } + others.map { .present($0) })
+    let left = try await database.query(
+      """
+      SELECT (SELECT count(*) FROM directory_group WHERE id = \(group))
+        + (SELECT count(*) FROM directory_sensor_profile WHERE id = \(profile))
+      """)
+    #expect(try left.first?.decode(Int64.self) == 0)
+  }
+
   @Test("in one batch, in any order, and with a tombstone of an earlier registry")
   func batches() async throws {
     let world = try await World()
@@ -84,6 +123,16 @@ struct DeletionTests {
     #expect(try await !isThere(other))
   }
 
+  /// Until it has been cleaned up after that device, by this sweep or by another test's, which may have it in hand.
+  private func sweep(after device: DeviceEntity, _ world: World) async throws {
+    try await eventually("it is cleaned up") {
+      while try await world.fixture.service.clearDeletedDevices(limit: 10) > 0 {}
+      return try await world.fixture.runtime.database.query(
+        "SELECT FROM directory_deletion WHERE id = \(device.id) AND look_at <= now()"
+      ).isEmpty
+    }
+  }
+
   @Test("a deleted device counts for no binding, and its next owner's reports not for the first")
   func counting() async throws {
     let world = try await World()
@@ -101,11 +150,52 @@ struct DeletionTests {
     try await world.tell([.present(.device(next))])
     try await world.fixture.uplink(world.device.deviceId, [.published(revision: 1), report])
     #expect(try await world.ask(.get, location).json["convergence"]?["accepted"] == 0)
-    while try await world.fixture.service.clearDeletedDevices(limit: 10) > 0 {}
+    try await sweep(after: world.device, world)
     #expect(try await world.ask(.get, location).json["convergence"]?["total"] == 0)
     let due = try await world.fixture.runtime.database.query(
       "SELECT next_attempt_at FROM device_configuration WHERE device_id = \(world.device.deviceId)")
     #expect(try due.first?.decode(Date?.self) == nil, "and its document is not sent again")
+  }
+
+  @Test("what the broker keeps for a deleted device is cleared, and its next owner's document is not")
+  func retained() async throws {
+    let world = try await World()
+    let deviceId = world.device.deviceId
+    let artefact = try await world.artefact()
+    _ = try await world.bind(artefact)
+    func cleared() async throws -> [String?] {
+      try await world.fixture.outbox(deviceId, .deviceDownlink).filter { $0.type == Downlink.clearType }
+        .map { $0.json["topic"]?.string }
+    }
+    try await world.tell([.deleted(Entity.device(world.device).deletion)])
+    try await sweep(after: world.device, world)
+    #expect(try await cleared() == ["desired", "presence"])
+    // The second look, when somebody else has the deviceId, but no document yet.
+    let next = DeviceEntity(
+      id: .v7(), deviceId: deviceId, mcuId: "next", soc: "esp32", boardId: world.board,
+      organisationId: world.ours, rev: 1)
+    try await world.tell([.present(.device(next))])
+    func lookAgain() async throws {
+      try await world.fixture.runtime.database.query(
+        "UPDATE directory_deletion SET look_at = now() WHERE id = \(world.device.id)")
+      try await sweep(after: world.device, world)
+    }
+    try await lookAgain()
+    #expect(try await cleared() == ["desired", "presence", "desired"])
+    _ = try await world.bind(artefact, to: next)
+    try await lookAgain()
+    #expect(try await cleared().count == 3, "the document is the new one's")
+  }
+
+  @Test("a document that somebody cleared at the broker is sent again")
+  func clearedByAnother() async throws {
+    let world = try await World()
+    _ = try await world.bind(try await world.artefact())
+    try await world.fixture.uplink(world.device.deviceId, [.published(revision: 1), .published(revision: 0)])
+    let due = try await world.fixture.runtime.database.query(
+      "SELECT next_attempt_at IS NOT NULL FROM device_configuration WHERE device_id = \(world.device.deviceId)"
+    )
+    #expect(try due.first?.decode(Bool.self) == true)
   }
 
   @Test("a deviceId that another device has now begins with nothing, above the old revision")

@@ -21,30 +21,33 @@ import Wire
         "desired": ["version": 1, "sha256": artefact["sha256"] ?? .null], "status": "PENDING",
         "reason": "notDelivered",
       ])
+    let told = Date(timeIntervalSince1970: 4_000_000_000)
     try await world.fixture.uplink(deviceId, [.published(revision: 1)])
+    #expect(try await world.state()?["reason"] == "offline")
+    try await world.fixture.uplink(deviceId, [.presence(online: true)])
     #expect(try await world.state()?["reason"] == "noReport")
     try await world.fixture.uplink(deviceId, [report(artefact, .inProgress)])
     #expect(try await world.state()?["status"] == "IN_PROGRESS")
-    try await world.fixture.uplink(deviceId, [report(artefact, .accepted, message: "done")])
+    try await world.fixture.uplink(deviceId, [report(artefact, .accepted, message: "done")], at: told)
     let state = try await world.state()
     #expect(state?["status"] == "ACCEPTED")
     #expect(state?["reason"] == nil)
     #expect(
       state?["reported"] == [
         "version": 1, "sha256": artefact["sha256"] ?? .null, "status": "ACCEPTED",
-        "at": "1970-01-01T00:00:01.000Z",
+        "at": .string(told.rfc3339),
         "message": "done",
       ])
     let location = "/api/v1/desired-state-bindings/\(binding["id"]?.string ?? "")"
     #expect(try await world.ask(.get, location).json["convergence"]?["accepted"] == 1)
-    let events = try await world.fixture.outbox(deviceId, .configEvents).suffix(4)
+    let events = try await world.fixture.outbox(deviceId, .configEvents).suffix(5)
     #expect(
       events.map(\.type)
-        == ["documentChanged", "documentPublished", "reported", "reported"].map {
+        == ["documentChanged", "documentPublished", "reported", "reported", "converged"].map {
           "martlet.config.\($0)"
         })
-    #expect(events.map { $0.json["rev"]?.int } == [1, 2, 3, 4])
-    #expect(events.last?.json["status"] == "ACCEPTED")
+    #expect(events.map { $0.json["rev"]?.int } == [1, 2, 3, 4, 5])
+    #expect(events.dropLast().last?.json["status"] == "ACCEPTED")
   }
 
   @Test func acceptedWithAnotherHashIsNoSuccess() async throws {
@@ -85,6 +88,28 @@ import Wire
       Identifier.randomDeviceId(), [report(artefact, .accepted), .published(revision: 9)])
   }
 
+  /// A device that begins anew is at work, and converges once.
+  @Test func theNewestReportIsShown() async throws {
+    let world = try await World()
+    let artefact = try await world.artefact()
+    _ = try await world.bind(artefact)
+    let deviceId = world.device.deviceId
+    let begun = Date.now
+    try await world.fixture.uplink(
+      deviceId, [.published(revision: 1), report(artefact, .inProgress)], at: begun)
+    try await world.fixture.uplink(deviceId, [report(artefact, .accepted)], at: begun + 1)
+    try await world.fixture.uplink(deviceId, [report(artefact, .inProgress)], at: begun)
+    #expect(try await world.state()?["status"] == "ACCEPTED", "a late repeat of what was read before")
+    try await world.fixture.uplink(deviceId, [report(artefact, .inProgress)], at: begun + 2)
+    #expect(try await world.state()?["status"] == "IN_PROGRESS")
+    #expect(try await world.state()?["reported"]?["status"] == "IN_PROGRESS")
+    try await world.fixture.uplink(deviceId, [report(artefact, .accepted)], at: begun + 3)
+    #expect(try await world.state()?["status"] == "ACCEPTED")
+    let types = try await world.fixture.outbox(deviceId, .configEvents).map(\.type)
+    #expect(types.filter { $0 == "martlet.config.converged" }.count == 1)
+    #expect(types.filter { $0 == "martlet.config.reported" }.count == 4)
+  }
+
   @Test func whatCannotBeReadIsSetAside() async throws {
     let world = try await World()
     func message(_ type: String, _ value: String) -> KafkaMessage {
@@ -97,6 +122,33 @@ import Wire
       message("martlet.uplink.status", "{"), message("martlet.uplink.ofTheFuture", "{"),
     ])
     #expect(rejected.count == 2)
+  }
+
+  /// Whoever lost it while the device was away: when it comes, it gets what it should have.
+  @Test func aDeviceThatComesGetsWhatWasConfirmedLongAgo() async throws {
+    let world = try await World(on: .fresh())
+    let deviceId = world.device.deviceId
+    let artefact = try await world.artefact()
+    _ = try await world.bind(artefact)
+    func sentAgain() async throws -> Int {
+      try await world.fixture.outbox(deviceId, .deviceDownlink).count - 1
+    }
+    try await world.fixture.uplink(deviceId, [.published(revision: 1)], at: .now - 3000)
+    try await world.fixture.uplink(deviceId, [.presence(online: true)])
+    #expect(try await sentAgain() == 0, "the broker has it")
+    try await world.fixture.runtime.database.query(
+      "UPDATE device_configuration SET confirmed_at = now() - interval '2 h'")
+    try await world.fixture.uplink(deviceId, [.presence(online: false)])
+    #expect(try await sentAgain() == 0, "one that goes needs nothing")
+    try await world.fixture.uplink(deviceId, [.presence(online: true)])
+    #expect(try await sentAgain() == 1)
+    try await world.fixture.uplink(deviceId, [.presence(online: true)])
+    #expect(try await sentAgain() == 1, "it is on its way")
+    try await world.fixture.uplink(deviceId, [.published(revision: 1), report(artefact, .accepted)])
+    try await world.fixture.runtime.database.query(
+      "UPDATE device_configuration SET confirmed_at = now() - interval '2 h'")
+    try await world.fixture.uplink(deviceId, [.presence(online: true)])
+    #expect(try await sentAgain() == 1, "it has it")
   }
 
   /// Level, not edge: what the broker has not confirmed is sent again when it is due, by one of two replicas.
@@ -125,17 +177,21 @@ import Wire
     try await makeDue()
     _ = try await world.fixture.service.sendDue(limit: 1000)
     #expect(try await sent().count == 2, "confirmed")
-    // Its time is that of the report, 1970: the broker has saved it long ago.
-    try await world.fixture.uplink("", [.brokerConnected])
-    _ = try await world.fixture.service.sendDue(limit: 1000)
-    #expect(try await sent().count == 2)
-    try await database.query(
-      "UPDATE device_configuration SET published_at = now() WHERE device_id = \(deviceId)")
-    try await world.fixture.uplink("", [.brokerConnected])
-    try await Task.sleep(for: .milliseconds(2))
+    // Two hours on, the broker has saved it long ago.
+    let confirmed = Date.now
+    try await world.fixture.uplink("", [.brokerConnected], at: confirmed + 7200)
+    #expect(try await world.fixture.service.doubtTheBroker(limit: 1000) == 0)
+    try await database.query("DELETE FROM broker_start")
+    // The same confirmation once more is from before the loss, however late it is read.
+    try await world.fixture.uplink("", [.brokerConnected], at: confirmed + 1)
+    #expect(try await world.fixture.service.doubtTheBroker(limit: 1000) == 1)
+    try await world.fixture.uplink(deviceId, [.published(revision: 1)], at: confirmed - 1)
+    #expect(try await world.fixture.service.doubtTheBroker(limit: 1000) == 0, "it is due already")
+    try await makeDue()
     _ = try await world.fixture.service.sendDue(limit: 1000)
     #expect(try await sent().count == 3, "a broker that is new may have forgotten it")
-    try await world.fixture.uplink(deviceId, [.published(revision: 1)])
+    try await world.fixture.uplink(deviceId, [.published(revision: 1)], at: confirmed + 10)
+    #expect(try await world.fixture.service.doubtTheBroker(limit: 1000) == 0, "confirmed since")
     let open = try await database.query(
       "SELECT count(*) FROM device_configuration WHERE device_id = \(deviceId) AND next_attempt_at IS NOT NULL"
     )

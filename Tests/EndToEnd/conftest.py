@@ -1,6 +1,6 @@
 import pytest
 
-from suite import Fleet, Tenant, one_replica, up
+from suite import Fleet, Listener, Tenant, one_replica, up
 
 
 @pytest.fixture
@@ -21,6 +21,20 @@ def fleet():
     for one in fleets:
         if one.process.poll() is None:
             one.stop()
+
+
+@pytest.fixture
+def listen():
+    """Listens to topics until the test ends."""
+    listeners = []
+
+    def make(topic, *flags):
+        listeners.append(Listener(topic, *flags))
+        return listeners[-1]
+
+    yield make
+    for one in listeners:
+        one.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = Path(os.environ["MARTLET_RUN"])
@@ -82,6 +82,16 @@ class Tenant:
     def devices(self, count):
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(lambda _: self.device(), range(count)))
+
+    def artefact(self, content, slot="wifi", profile=None, kind="DEVICE_PROFILE"):
+        return self.admin.post("/api/v1/config-artefacts", {
+            "slot": slot, "profile": {"type": kind, "id": profile or self.board}, "content": content})
+
+    def bind(self, kind, target, artefact, slot="wifi", priority=0, expect=(200, 201)):
+        answer = self.admin.call("PUT", "/api/v1/desired-state-bindings", {
+            "target": {"type": kind, "id": target}, "slot": slot, "artefactId": artefact["id"], "priority": priority})
+        assert answer.status_code in expect, answer.text
+        return answer.json()
 
 
 class Fleet:
@@ -257,14 +267,59 @@ def ends(topic):
     consumer = Consumer({
         "bootstrap.servers": os.environ["MARTLET_KAFKA_BOOTSTRAP"], "group.id": f"test-{uuid.uuid4().hex}"})
     partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
-    offsets = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20)[1] for p in partitions}
+
+    def end(partition):
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+        except KafkaException:
+            return None  # a broker that has just come back
+
+    offsets = {p: eventually(f"the end of {topic}/{p}", lambda p=p: end(p))[1] for p in partitions}
     consumer.close()
     return offsets
 
 
-def publish(topic, payload):
-    """One MQTT message from outside, by Debian's own client."""
-    subprocess.run(
-        ["mosquitto_pub", "-h", os.environ["MARTLET_MQTT_HOST"], "-p", os.environ["MARTLET_MQTT_PORT"], "-V", "5",
-         "-u", os.environ["MARTLET_MQTT_SIM_USER"], "-P", os.environ["MARTLET_MQTT_SIM_PASSWORD"], "-q", "1",
-         "-t", topic, "-s" if payload else "-n"], input=payload, check=True, timeout=20)
+def mosquitto_command(program, *arguments):
+    """One of Debian's own clients, as any device."""
+    return [
+        program, "-h", os.environ["MARTLET_MQTT_HOST"], "-p", os.environ["MARTLET_MQTT_PORT"], "-V", "5",
+        "-u", os.environ["MARTLET_MQTT_SIM_USER"], "-P", os.environ["MARTLET_MQTT_SIM_PASSWORD"], "-q", "1", *arguments]
+
+
+def mosquitto(program, *arguments, **more):
+    return subprocess.run(mosquitto_command(program, *arguments), timeout=20, **more)
+
+
+class Listener:
+    """What comes on a topic, as a device without any library of ours sees it."""
+
+    def __init__(self, topic, *flags):
+        self.file = RUN / f"listener-{uuid.uuid4().hex[:8]}.log"
+        self.process = subprocess.Popen(
+            mosquitto_command("mosquitto_sub", "-t", topic, "-F", "%t %p", *flags),
+            stdin=subprocess.DEVNULL, stdout=open(self.file, "wb"), stderr=subprocess.DEVNULL)
+
+    def messages(self):
+        """Topic and payload of each that is written whole; what is behind a line break of a payload is left out."""
+        return [line.split(" ", 1) for line in self.file.read_text().split("\n")[:-1] if " " in line]
+
+    def payloads(self):
+        return [payload for _, payload in self.messages()]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def publish(topic, payload, *flags):
+    """One MQTT message from outside."""
+    mosquitto("mosquitto_pub", "-t", topic, "-s" if payload else "-n", *flags, input=payload, check=True)
+
+
+def retained(device):
+    """What the broker keeps for a device: topic → payload."""
+    answer = mosquitto(
+        "mosquitto_sub", "-t", f"martlet/v1/{device}/#", "-F", "%r %t %p", "-W", "1", stdin=subprocess.DEVNULL,
+        capture_output=True, text=True)
+    lines = [line.split(" ", 2) for line in answer.stdout.splitlines()]
+    return {topic.removeprefix(f"martlet/v1/{device}/"): payload for kept, topic, payload in lines if kept == "1"}

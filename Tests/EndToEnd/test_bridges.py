@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy import Proxy
-from suite import BIN, RUN, eventually, kill, pid, up
+from suite import BIN, RUN, eventually, kill, pid, retained, up
 
 
 class ExtraBridge:
@@ -52,65 +52,36 @@ def extra(whole_stack):
     bridge.stop()
 
 
-class Listener:
-    """Notes each desired document that the broker has for a device, as it comes."""
-
-    def __init__(self, device):
-        self.file = RUN / f"desired-{device}.log"
-        self.command = [
-            "mosquitto_sub", "-h", os.environ["MARTLET_MQTT_HOST"], "-p", os.environ["MARTLET_MQTT_PORT"], "-V", "5",
-            "-u", os.environ["MARTLET_MQTT_SIM_USER"], "-P", os.environ["MARTLET_MQTT_SIM_PASSWORD"], "-q", "1",
-            "-t", f"martlet/v1/{device}/desired"]
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=open(self.file, "wb"))
-
-    def revisions(self):
-        return [json.loads(line)["revision"] for line in self.file.read_text().splitlines() if line.endswith("}")]
-
-    def retained(self):
-        """What a device gets that connects now."""
-        answer = subprocess.run(
-            [*self.command, "-C", "1", "-W", "5"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        return json.loads(answer.stdout)["revision"] if answer.stdout else None
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-
-
-def test_what_a_sleeper_had_in_hand_does_not_stay(tenant, extra):
+def test_what_a_sleeper_had_in_hand_does_not_stay(tenant, extra, listen):
     """A replica sleeps for longer than its group's session with a document on its way, and wakes up when another one
     has published the next: at rest the broker keeps the newest."""
     device = tenant.device()
     topic = f"martlet/v1/{device}/desired".encode()
 
     def bind(version):
-        artefact = tenant.admin.post(
-            "/api/v1/config-artefacts",
-            {"slot": "wifi", "profile": {"type": "DEVICE_PROFILE", "id": tenant.board}, "content": {"v": version}})
+        artefact = tenant.artefact({"v": version})
         assert artefact["version"] == version
-        answer = tenant.admin.call(
-            "PUT", "/api/v1/desired-state-bindings",
-            {"target": {"type": "DEVICE", "id": device}, "slot": "wifi", "artefactId": artefact["id"]})
-        assert answer.status_code in (200, 201), answer.text
+        tenant.bind("DEVICE", device, artefact)
 
     extra.start()
     kill("bridge", signal.SIGTERM)
     bind(1)
-    listener = Listener(device)
-    try:
-        eventually("revision 1 is there", lambda: 1 in listener.revisions(), within=60)
-        extra.proxy.hold()
-        bind(2)
-        eventually("revision 2 is on its way", lambda: extra.proxy.holds(topic, b'"revision":2'))
-        extra.process.send_signal(signal.SIGSTOP)
-        up()
-        eventually("the other replica has published revision 2", lambda: 2 in listener.revisions(), within=60)
-        bind(3)
-        eventually("and 3", lambda: listener.revisions()[-1] == 3, within=60)
-        extra.proxy.release()
-        eventually("the sleeper's comes last", lambda: listener.revisions()[-1] == 2)
-        extra.process.send_signal(signal.SIGCONT)
-        eventually("the newest is there again", lambda: listener.revisions()[-1] == 3, within=30)
-        assert listener.retained() == 3
-    finally:
-        listener.stop()
+    documents = listen(f"martlet/v1/{device}/desired")
+
+    def revisions():
+        return [json.loads(document)["revision"] for document in documents.payloads()]
+
+    eventually("revision 1 is there", lambda: 1 in revisions(), within=60)
+    extra.proxy.hold()
+    bind(2)
+    eventually("revision 2 is on its way", lambda: extra.proxy.holds(topic, b'"revision":2'))
+    extra.process.send_signal(signal.SIGSTOP)
+    up()
+    eventually("the other replica has published revision 2", lambda: 2 in revisions(), within=60)
+    bind(3)
+    eventually("and 3", lambda: revisions()[-1] == 3, within=60)
+    extra.proxy.release()
+    eventually("the sleeper's comes last", lambda: revisions()[-1] == 2)
+    extra.process.send_signal(signal.SIGCONT)
+    eventually("the newest is there again", lambda: revisions()[-1] == 3, within=30)
+    assert json.loads(retained(device)["desired"])["revision"] == 3

@@ -72,6 +72,21 @@ def test_the_holder_of_the_relay_is_killed_with_two_replicas(tenant, fleet, whol
     under_fire(tenant, fleet, disturb)
 
 
+def test_the_holder_of_the_relay_stands_still_with_two_replicas(tenant, fleet, whole_stack):
+    up(2)
+
+    def disturb():
+        holder = eventually("somebody holds the relay", relay_holder)
+        process = pid("commands-2" if holder.endswith("-2") else "commands")
+        os.kill(process, signal.SIGSTOP)
+        try:
+            eventually("the other replica has taken over", lambda: relay_holder() not in (None, holder), within=20)
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    under_fire(tenant, fleet, disturb)
+
+
 def test_two_replicas_of_everything_do_the_same_work_once(tenant, fleet, whole_stack):
     up(2)
     devices = tenant.devices(20)
@@ -92,8 +107,7 @@ def test_two_replicas_of_everything_do_the_same_work_once(tenant, fleet, whole_s
 def test_config_is_killed_while_devices_get_their_documents(tenant, fleet, whole_stack):
     devices = tenant.devices(20)
     fleet(devices)
-    artefact = tenant.admin.post("/api/v1/config-artefacts", {
-        "slot": "wifi", "profile": {"type": "DEVICE_PROFILE", "id": tenant.board}, "content": {"ssid": "m"}})
+    artefact = tenant.artefact({"ssid": "m"})
     body = {"slot": "wifi", "artefactId": artefact["id"]}
 
     def bind(device):

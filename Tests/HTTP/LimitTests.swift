@@ -145,11 +145,68 @@ import Testing
         }
       }
       try await thousands(3)
-      let before = try residentBytes()
-      try await thousands(10)
-      let growth = try residentBytes() - before
-      #expect(growth < 8 << 20, "grew by \(growth) bytes; a leak of one body a request would be 20 MB")
+      // Other tests of this process grow and shrink meanwhile: a leak grows in every round.
+      var growths: [Int] = []
+      for _ in 0..<4 where growths.allSatisfy({ $0 >= 5 << 20 }) {
+        let before = try residentBytes()
+        try await thousands(5)
+        growths.append(try residentBytes() - before)
+      }
+      #expect(
+        growths.contains { $0 < 5 << 20 },
+        "grew by \(growths) bytes; a leak of one body a request would be 10 MB")
     }
     await client.shutdown()
+  }
+}
+
+@Suite(.serialized) struct LargeBodyTests {
+  private static let configuration = HTTPServerConfiguration(
+    maximumBodyBytes: 1000,
+    largeBodies: .init(paths: [["large"]], maximumBytes: 100_000, maximumBytesAtOnce: 150_000))
+
+  private static func post(_ path: String, _ count: Int, isChunked: Bool = false) -> String {
+    let body = String(repeating: "y", count: count)
+    let head = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: \(count)"
+    let framed = isChunked ? "\(String(count, radix: 16))\r\n\(body)\r\n0\r\n\r\n" : body
+    return "POST /\(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\(head)\r\n\r\n\(framed)"
+  }
+
+  @Test(arguments: [false, true]) func onlySomePathsTakeThem(isChunked: Bool) async throws {
+    try await withServer(Self.configuration) { server in
+      for (path, count, status) in [
+        ("large", 90_000, 200), ("large", 100_001, 413), ("other", 1001, 413), ("large/x", 1001, 413),
+        ("large", 10, 200),
+      ] {
+        let text = try await exchange(port: server.port, Self.post(path, count, isChunked: isChunked))
+        #expect(text.hasPrefix("HTTP/1.1 \(status) "), "\(path) \(count): \(text.prefix(60))")
+      }
+    }
+  }
+
+  /// What they take of memory is bounded, and given back when they are answered.
+  @Test func allOfThemTogetherHaveABound() async throws {
+    let gate = Gate()
+    let arrived = Counter()
+    try await withServer(Self.configuration) { request in
+      if request.path == ["large"], request.query["wait"] != nil {
+        arrived.add(1)
+        await gate.pass()
+      }
+      return .text("ok")
+    } _: { server in
+      async let held = exchange(port: server.port, Self.post("large?wait", 90_000))
+      while arrived.value == 0 { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(try await exchange(port: server.port, Self.post("large", 90_000)).hasPrefix("HTTP/1.1 503 "))
+      #expect(try await exchange(port: server.port, Self.post("large", 50_000)).hasPrefix("HTTP/1.1 200 "))
+      #expect(try await exchange(port: server.port, Self.post("small", 900)).hasPrefix("HTTP/1.1 200 "))
+      await gate.open()
+      #expect(try await held.hasPrefix("HTTP/1.1 200 "))
+      var text = ""
+      repeat {
+        text = try await exchange(port: server.port, Self.post("large", 90_000))
+      } while text.hasPrefix("HTTP/1.1 503 ")
+      #expect(text.hasPrefix("HTTP/1.1 200 "))
+    }
   }
 }

@@ -58,6 +58,7 @@ import Testing
       (HTTPMethod.patch, ["device"], "GET, HEAD, OPTIONS, POST"),
       (.options, ["device", "id", "7"], "DELETE, GET, HEAD, OPTIONS, PUT"),
       (.get, ["ping"], "HEAD, OPTIONS, PURGE"),
+      (.delete, ["device", "x", "all"], "GET, HEAD, OPTIONS"),
     ] as [(HTTPMethod, [String], String)])
   func tellsTheVerbs(method: HTTPMethod, path: [String], allow: String) async throws {
     let request = HTTPRequest(method: method, target: "/" + path.joined(separator: "/"))

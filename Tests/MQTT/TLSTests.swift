@@ -5,40 +5,29 @@ import Testing
 
 /// Certificates made by the openssl tool, for one test.
 struct Certificates {
-  let folder: URL
-  var ca: String { folder.appending(path: "ca.pem").path }
+  private let tool: OpenSSL
+  var ca: String { path("ca.pem") }
 
   init() throws {
-    folder = try RunFolder.make("tls")
-    try run("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem")
+    tool = try OpenSSL()
+    try tool.makeAuthority()
     try "subjectAltName=DNS:localhost,IP:127.0.0.1\n".write(
-      to: folder.appending(path: "san"), atomically: true, encoding: .utf8)
+      toFile: path("san"), atomically: true, encoding: .utf8)
     try make("server", commonName: "localhost")
     try make("device", commonName: "device-1")
   }
 
-  func path(_ name: String) -> String { folder.appending(path: name).path }
+  func path(_ name: String) -> String { tool.path(name) }
 
   private func make(_ name: String, commonName: String) throws {
-    try run("req -newkey rsa:2048 -nodes -subj /CN=\(commonName) -keyout \(name).key -out \(name).csr")
-    try run(
+    try tool.makeRequest(name, subject: "/CN=\(commonName)")
+    try tool.run(
       "x509 -req -in \(name).csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out \(name).pem"
     )
   }
-
-  private func run(_ arguments: String) throws {
-    let tool = Process()
-    tool.executableURL = URL(filePath: "/usr/bin/openssl")
-    tool.arguments = arguments.split(separator: " ").map(String.init)
-    tool.currentDirectoryURL = folder
-    tool.standardError = FileHandle.nullDevice
-    try tool.run()
-    tool.waitUntilExit()
-    guard tool.terminationStatus == 0 else { throw TestSupportError("openssl \(arguments) failed") }
-  }
 }
 
-@Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/openssl")))
+@Suite(.enabled(if: OpenSSL.isThere))
 struct TLSTests {
   private func server(_ certificates: Certificates) async throws -> MosquittoServer {
     var options = MosquittoServer.Options()

@@ -129,6 +129,53 @@ private final class Log: Sendable {
     }
   }
 
+  @Test func aLeaderThatStandsStillIsReplaced() async throws {
+    try await withClient { client in
+      // One that has taken the lock and says nothing more, as a stopped process, whose kernel keeps the connection.
+      let key: Int64 = -46
+      let still = Task {
+        try await client.withConnection { connection in
+          _ = try await connection.query("SELECT pg_advisory_lock(\(key))")
+          try await Task.sleep(for: .seconds(600))
+        }
+      }
+      try await eventually("it holds the lock") {
+        try await client.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", Int.self) == 1
+      }
+      let seven = try await client.withAdvisoryLock(
+        key: key, retryEvery: .milliseconds(20), patience: .milliseconds(600)
+      ) { 7 }
+      #expect(seven == 7)
+      still.cancel()
+      _ = await still.result
+    }
+  }
+
+  @Test func aLeaderThatOnlyHasNothingToDoIsNot() async throws {
+    try await withClient { client in
+      let isLeading = Locked(false)
+      let leader = Task {
+        try await client.withAdvisoryLock(key: 47, probeEvery: .milliseconds(100)) {
+          isLeading.withLock { $0 = true }
+          try await Task.sleep(for: .seconds(600))
+        }
+      }
+      try await eventually("it leads") { isLeading.withLock { $0 } }
+      let looks = Locked(0)
+      let second = Task {
+        try await client.withAdvisoryLock(
+          key: 47, retryEvery: .milliseconds(50), patience: .milliseconds(1000)
+        ) { looks.withLock { $0 += 1 } }
+      }
+      try await Task.sleep(for: .seconds(3))
+      #expect(looks.withLock { $0 } == 0)
+      leader.cancel()
+      _ = await leader.result
+      _ = try await second.value
+      #expect(looks.withLock { $0 } == 1)
+    }
+  }
+
   @Test func theBodysOwnErrorAndValueComeThrough() async throws {
     struct Oops: Error {}
     try await withClient { client in

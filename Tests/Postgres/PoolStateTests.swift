@@ -122,11 +122,11 @@ import Testing
   }
 
   @Test func pausesGrowAndAreBounded() {
-    let longest = (1...100).map { Backoff.pause(failures: $0, random: 1) }
+    let longest = (1...100).map { ConnectBackoff.pause(failures: $0, random: 1) }
     #expect(longest.first == .milliseconds(50))
     #expect(longest == longest.sorted())
     #expect(longest.last == .seconds(2))
-    #expect(Backoff.pause(failures: 1, random: 0) == .milliseconds(25))
+    #expect(ConnectBackoff.pause(failures: 1, random: 0) == .milliseconds(25))
   }
 }
 

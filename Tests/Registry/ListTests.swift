@@ -25,6 +25,11 @@ struct ListTests {
     (answer.json.array ?? []).compactMap { $0["mcuId"]?.string }
   }
 
+  /// For a value in an address.
+  static func escape(_ text: String) -> String {
+    text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+  }
+
   /// Follows `Link` to the end.
   static func walk(_ world: World, _ path: String) async throws -> [[String]] {
     var pages: [[String]] = []
@@ -83,5 +88,115 @@ struct ListTests {
     #expect(Self.names(await world.send("GET", "board/id/\(board)/devices")) == ["n0", "n1", "n2"])
     let odd = await world.send("GET", "board/id/\(board)/devices?metadataName=parity&metadataValue=odd")
     #expect(Self.names(odd) == ["n1"])
+  }
+}
+
+@Suite("Strict lists")
+struct StrictListTests {
+  static let lists = [
+    "organisation", "apiKey", "board", "board/id/{board}/devices", "device", "device-and-state",
+  ]
+
+  @Test(
+    "what is not known, given twice or out of range is 400 that names it",
+    arguments: lists,
+    [
+      ("limit=0", "limit"), ("limit=-1", "limit"), ("limit=1001", "limit"), ("limit=1e2", "limit"),
+      ("limit=%20100", "limit"), ("limit=%2B5", "limit"), ("limit=", "limit"), ("limit=1&limit=1", "limit"),
+      ("offset=-1", "offset"), ("offset=1000000000000000000", "offset"), ("cursor=", "cursor"),
+      ("cursor=garbage", "cursor"), ("cursor=WyJhIiwiYiIsImMiXQ", "cursor"), ("unknown=1", "unknown"),
+      ("Limit=1", "Limit"), ("metadataname=n", "metadataname"), ("online=TRUE", "online"),
+    ])
+  func refused(_ list: String, _ query: (String, String)) async throws {
+    let answer = try await World.shared().send("GET", "\(list)?\(query.0)")
+    #expect(answer.status == 400)
+    #expect(answer.json["detail"]?.string?.contains(query.1) == true, "\(answer.json.text)")
+  }
+
+  @Test("a cursor is of its list, its filters and its organisation")
+  func cursors() async throws {
+    let world = try await World.shared()
+    let board = try await ListTests.board(world, devices: 3)
+    func cursor(_ path: String, as key: String = "admin") async throws -> Substring {
+      let link = try #require(await world.send("GET", path, as: key).headers["Link"])
+      return try #require(link.split(separator: "cursor=").last).prefix { $0 != ">" && $0 != "&" }
+    }
+    let all = try await cursor("device?limit=1")
+    #expect(await world.send("GET", "device?cursor=\(all)&limit=2").status == 200)
+    for path in ["device?boardId=\(board)", "device?filter=soc==x", "device-and-state?", "board?"] {
+      #expect(await world.send("GET", "\(path)&cursor=\(all)").status == 400, "\(path)")
+    }
+    let filtered = try await cursor("device?boardId=\(board)&metadata.all=yes&limit=1")
+    #expect(
+      await world.send("GET", "device?metadata.all=yes&boardId=\(board)&cursor=\(filtered)").status == 200)
+    #expect(await world.send("GET", "device?boardId=\(board)&cursor=\(filtered)").status == 400)
+    #expect(await world.send("GET", "device?cursor=\(all)", as: "stranger").status == 400)
+    #expect(await world.send("GET", "device?cursor=\(all)", as: "root").status == 400)
+    #expect(await world.send("GET", "device?cursor=\(all)", as: "viewer").status == 200)
+  }
+
+  @Test("filters with odd characters find what they say")
+  func oddCharacters() async throws {
+    let world = try await World.shared()
+    let board = try await DeviceTests.board(world)
+    let metadata: JSON = [
+      "fw.channel": "beta", "rack&row": "R&D + 50%", "a b": "O'Brien", "n": "a%26b", "u": "_",
+    ]
+    let body: JSON = ["boardId": .string(board), "mcuId": "odd", "name": "50%_\\", "metadata": metadata]
+    #expect(await world.send("POST", "device", body: body).status == 201)
+    for query in [
+      "metadata.fw.channel=beta", "metadata.rack%26row=R%26D%20%2B%2050%25", "metadata.a+b=O'Brien",
+      "metadata.n=a%2526b", "metadata.u=_", "q=%25", "q=_", "q=%5C", "q=50%25_%5c",
+    ] {
+      #expect(
+        ListTests.names(await world.send("GET", "device?boardId=\(board)&\(query)")) == ["odd"], "\(query)")
+    }
+    let value = "board/id/\(board)/devices?metadataName=n&metadataValue=a%2526b"
+    #expect(ListTests.names(await world.send("GET", value)) == ["odd"])
+    for query in ["metadata.u=%25", "metadata.fw=beta", "metadata.n=a%26b", "q=%25%25", "q=*"] {
+      #expect(await world.send("GET", "device?boardId=\(board)&\(query)").json == [], "\(query)")
+    }
+    #expect(await world.send("GET", "device?metadata.=x").status == 400)
+    #expect(await world.send("GET", "device?metadata.u=_&metadata.u=x").status == 400)
+    // Two names, though they look the same.
+    #expect(await world.send("GET", "device?metadata.caf%C3%A9=x&metadata.cafe%CC%81=x").status == 200)
+  }
+
+  @Test("the number of all devices is kept, however they come and go")
+  func counts() async throws {
+    let world = try await World.shared()
+    let name = "Counted \(UUID().uuidString)"
+    let organisation = await world.send("POST", "organisation", body: ["name": .string(name)], as: "root")
+    let id = try #require(organisation.json["id"]?.string)
+    let board: JSON = ["name": "b", "soc": "s", "organisationId": .string(id)]
+    let boardId = try #require(await world.send("POST", "board", body: board, as: "root").json["id"])
+    func total() async -> String? {
+      await world.send("GET", "device?organisationId=\(id)&limit=1", as: "root").headers["X-Total-Count"]
+    }
+    #expect(await total() == "0")
+    var ids: [String] = []
+    for number in 0..<5 {
+      let body: JSON = [
+        "boardId": boardId, "mcuId": .string("\(id)\(number)"), "organisationId": .string(id),
+      ]
+      ids.append(try #require(await world.send("POST", "device", body: body, as: "root").json["id"]?.string))
+    }
+    #expect(await total() == "5")
+    #expect(await world.send("DELETE", "device/id/\(ids[0])", as: "root").status == 204)
+    #expect(await total() == "4")
+    while try await DeviceCounts.fold(on: world.database, atLeast: 2, limit: 2) {}
+    #expect(await total() == "4")
+    let counted = try await world.database.query("SELECT count(*) FROM device").first?.decode(Int64.self)
+    let kept = try await world.database.query(DeviceCounts.query(nil)).first?.decode(Int64.self)
+    #expect(counted.map { abs($0 - (kept ?? -1)) < 50 } == true, "others work beside")
+    for id in ids.dropFirst() {
+      #expect(await world.send("DELETE", "device/id/\(id)", as: "root").status == 204)
+    }
+    #expect(await world.send("DELETE", "board/id/\(boardId.string ?? "")", as: "root").status == 204)
+    #expect(await world.send("DELETE", "organisation/id/\(id)", as: "root").status == 204)
+    let left = try await world.database.query(
+      "SELECT count(*) FROM device_count WHERE organisation_id = \(UUID(uuidString: id))"
+    ).first?.decode(Int64.self)
+    #expect(left == 0)
   }
 }

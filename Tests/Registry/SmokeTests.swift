@@ -47,7 +47,7 @@ struct SmokeTests {
       try await registry.send(
         .post, "board", ["organisationId": organisation, "name": "b", "soc": .string(UUID.v7().text)]
       ).json["id"] ?? .null
-    let reader = try await EntityReader(kafka)
+    let reader = try await RecordReader(kafka, .registryEntities)
     let made = try await registry.send(
       .post, "device", ["organisationId": organisation, "boardId": board, "mcuId": "m"])
     #expect(made.status == 201)
@@ -67,42 +67,18 @@ struct SmokeTests {
       try await registry.send(.get, "device/id/\(deviceId)/state").json["attributes"]?["battery"]?["value"]
         == 3
     }
+    // A DELETE with a body, over a socket.
+    let group = try await registry.send(.post, "group", ["organisationId": organisation, "name": "g"]).json[
+      "id"]
+    let members = "group/id/\(try #require(group?.string))/device"
+    #expect(try await registry.send(.post, members, ["deviceIds": [.string(deviceId)]]).json == ["added": 1])
+    #expect(
+      try await registry.send(.delete, members, ["deviceIds": [.string(deviceId)]]).json == ["removed": 1])
     #expect(try await registry.send(.delete, "device/id/\(deviceId)").status == 204)
+    for _ in 0..<2 { #expect(try await reader.next(key)?["groupIds"] != nil) }
     let end = try await reader.next(key)
-    #expect(end?["deleted"] == true && end?["rev"] == 2 && end?["deviceId"]?.string == deviceId)
+    #expect(end?["deleted"] == true && end?["rev"] == 4 && end?["deviceId"]?.string == deviceId)
     #expect(try await registry.send(.get, "openapi.yaml").status == 200)
     registry.process.stop()
-  }
-}
-
-/// Reads the entities topic from now on.
-private struct EntityReader {
-  private let consumer: KafkaConsumer
-
-  init(_ kafka: KafkaConfiguration) async throws {
-    let logger = Logger(label: "test", level: .error)
-    let loop = EventLoop.start("test")
-    let admin = try KafkaAdmin(configuration: kafka, loop: loop, logger: logger)
-    let topic = KafkaTopic.registryEntities.rawValue
-    let ends = try await admin.endOffsets(topic: topic)
-    consumer = try KafkaConsumer(
-      configuration: kafka, loop: loop, group: "smoke-\(UUID().uuidString)", instanceId: nil, topics: [topic],
-      logger: logger,
-      startOffsets: { partitions in
-        Dictionary(uniqueKeysWithValues: partitions.map { ($0, ends[$0.partition] ?? 0) })
-      })
-    _ = try await consumer.nextBatch(maximumCount: 1, wait: .milliseconds(1))
-  }
-
-  /// The next record of that key; nil for a tombstone.
-  func next(_ key: String) async throws -> JSON? {
-    let end = ContinuousClock.now + .seconds(20)
-    while .now < end {
-      for message in try await consumer.nextBatch(maximumCount: 1, wait: .seconds(1))
-      where message.key == Array(key.utf8) {
-        return try message.value.map { try JSON(parsing: $0) }
-      }
-    }
-    throw TestSupportError("no record of \(key)")
   }
 }

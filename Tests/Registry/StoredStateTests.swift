@@ -13,6 +13,7 @@ struct StoredStateTests {
   ) -> JSON {
     StoredState(
       createdAt: start, updatedAt: start, attributes: attributes, lastSeenAt: seen, route: route,
+      routeAt: seen,
       presence: presence,
       connectionEpoch: presence == nil ? 0 : 3
     ).json(broker: "mosquitto", now: start.addingTimeInterval(10))

@@ -44,6 +44,26 @@ struct AuthenticatorTests {
         remoteAddress: "127.0.0.1"))
   }
 
+  @Test(
+    "a key is taken from either header, the scheme in any case, blanks dropped; two that differ are none",
+    arguments: [
+      (["X-API-Key": " root\t"], true), (["Authorization": "bearer root"], true),
+      (["Authorization": " BEARER   root "], true),
+      (["X-API-Key": "root", "Authorization": "Bearer root"], true),
+      (["X-API-Key": "root", "x-api-key": "root"], true),
+      (["X-API-Key": "root", "Authorization": "Basic x"], true),
+      (["X-API-Key": " ", "Authorization": "Bearer root"], true), (["X-API-Key": " "], false),
+      (["X-API-Key": "ROOT"], false), (["Authorization": "Basic root"], false),
+      (["Authorization": "root"], false),
+      (["X-API-Key": "root", "x-api-key": "other"], false),
+      (["X-API-Key": "root", "Authorization": "Bearer other"], false),
+      (["Authorization": "Bearer root", "authorization": "Bearer other"], false), ([:], false),
+    ] as [(HTTPFields, Bool)])
+  func headers(_ headers: HTTPFields, _ isRoot: Bool) async throws {
+    let request = HTTPRequest(method: .get, target: "/", headers: headers, remoteAddress: "127.0.0.1")
+    #expect(try await authenticator.principal(for: request) == (isRoot ? .root : nil))
+  }
+
   @Test("a wrong key is looked for once, however often it is sent")
   func remembered() async throws {
     for _ in 0..<10 { #expect(try await ask("wrong") == nil) }

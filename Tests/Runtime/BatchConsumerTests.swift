@@ -182,3 +182,31 @@ private final class Broken: Sendable {
 
   func mend() { isBroken.withLock { $0 = false } }
 }
+
+@Suite("The service's member of its group")
+struct GroupMemberTests {
+  @Test("one that comes again and reads another topic too, as after an upgrade, is given that as well")
+  func newTopics() async throws {
+    let loop = EventLoop.start("member-test")
+    let logger = Logger(label: "test", level: .error)
+    let configuration = KafkaConfiguration(
+      bootstrapServers: try await KafkaServer.shared().bootstrapServers, clientId: "tests")
+    let group = "m-\(UUID().uuidString.prefix(8).lowercased())"
+    let topics = ["\(group)-old", "\(group)-new"]
+    let admin = try KafkaAdmin(configuration: configuration, loop: loop, logger: logger)
+    try await admin.createTopics(topics.map { KafkaNewTopic(name: $0, partitions: 2) })
+    await admin.shutdown()
+    for count in 1...2 {
+      let member = GroupMember(
+        service: group, instance: "1", loop: loop, configuration: configuration, logger: logger)
+      let mine = topics.prefix(count)
+      for topic in mine { member.read(topic, gathering: .zero) { _ in [:] } }
+      let consumer = try member.begin()
+      try await eventually("it has \(mine)", within: 60) {
+        _ = try await consumer.nextBatch(maximumCount: 1, wait: .milliseconds(50))
+        return mine.allSatisfy(member.has)
+      }
+      await member.end()
+    }
+  }
+}

@@ -26,6 +26,8 @@ import Testing
     let done = Sizes()
     let refused = Sizes()
     let batcher = Batcher<Int, Int>(.start("batcher-test"), maximum: 100) { inputs in
+      // Long enough for others to come together meanwhile, however busy the machine is.
+      try await Task.sleep(for: .milliseconds(20))
       if inputs.contains(where: { $0 % 10 == 7 }) {
         await refused.add(inputs.count)
         throw PostgresError(.server(sqlState: "23514"), "check_violation", code: "23514")

@@ -51,6 +51,28 @@ import Wire
     )
   }
 
+  @Test func whatOnlyTellsGoesTogetherAfterAPauseAndNothingElseWaitsForIt() {
+    var state = OutboxState()
+    let pause = Duration.milliseconds(20)
+    func go(_ milliseconds: Int) -> [(id: OutboxState.LaneID, batch: [OutboxState.Entry])] {
+      state.batches(at: now + .milliseconds(milliseconds), tellingEach: pause)
+    }
+    took(&state, 1, [event("a"), event("a", .deviceDownlink)])
+    let first = go(0)
+    #expect(first.map(\.id.topic) == [.commandsEvents, .deviceDownlink], "after a rest all goes at once")
+    for batch in first { report(&state, batch, true) }
+    took(&state, 2, [event("a"), event("a", .deviceDownlink)])
+    took(&state, 3, [event("b"), event("b", .deviceDownlink)])
+    #expect(Set(go(5).map(\.id.topic)) == [.deviceDownlink])
+    #expect(state.nextGo == now + .milliseconds(20))
+    #expect(go(19).isEmpty)
+    let later = go(20)
+    #expect(later.map(\.id.topic) == [.commandsEvents, .commandsEvents])
+    // One that has failed waits for the later of the two.
+    report(&state, later[0], false, at: now + .milliseconds(20))
+    #expect(state.nextGo == now + .milliseconds(220))
+  }
+
   @Test func whatFollowsAFailureWithItsKeyGoesAgainBehindIt() {
     var state = OutboxState()
     // Keys of one lane.
@@ -71,7 +93,7 @@ import Wire
     state.reported(batch.id, batch.batch, isDone: [false, true, true, true], at: now)
     #expect(state.takeFinished() == [2, 4])
     #expect(state.batches(at: now).isEmpty, "not at once")
-    #expect(state.nextRetry.map { $0 > now } == true)
+    #expect(state.nextGo.map { $0 > now } == true)
     #expect(state.batches(at: now + .seconds(1))[0].batch.map(\.row) == [1, 3, 5])
   }
 

@@ -50,7 +50,7 @@ import Wire
     #"{ "id" : "0198C000-0000-7000-8000-0000000000ff", "type":"REBOOT" }"#,
   ])
   func anyOrder(_ text: String) throws {
-    let head = try #require(CommandHead(Array(text.utf8)))
+    let head = try #require(ReceivedCommand(Array(text.utf8)))
     #expect(head.id.high == 0x0198_C000_0000_7000 && head.id.low == 0x8000_0000_0000_00FF)
     #expect(String(decoding: head.type, as: UTF8.self) == "REBOOT")
     #expect(String(decoding: head.idText, as: UTF8.self) == "0198C000-0000-7000-8000-0000000000ff")
@@ -58,7 +58,7 @@ import Wire
 
   @Test func aTypeWithQuotesStaysOne() throws {
     let text = #"{"id":"0198c000-0000-7000-8000-0000000000ff","type":"A\"B\\"}"#
-    let head = try #require(CommandHead(Array(text.utf8)))
+    let head = try #require(ReceivedCommand(Array(text.utf8)))
     let answer = try JSON(parsing: Answers.success(head, took: 7))
     #expect(answer["result"] == ["type": #"A"B\"#, "took": 7])
   }
@@ -66,11 +66,11 @@ import Wire
   @Test(arguments: [
     "", "{}", "garbage", #"{"id":"x","type":"y"}"#, #"{"id":"0198c000-0000-7000-8000-0000000000ff"}"#,
   ])
-  func notACommand(_ text: String) { #expect(CommandHead(Array(text.utf8)) == nil) }
+  func notACommand(_ text: String) { #expect(ReceivedCommand(Array(text.utf8)) == nil) }
 
   @Test func everyAnswerIsOne() throws {
     let text = #"{"id":"0198c000-0000-7000-8000-0000000000ff","type":"REBOOT"}"#
-    let head = try #require(CommandHead(Array(text.utf8)))
+    let head = try #require(ReceivedCommand(Array(text.utf8)))
     for (bytes, status) in [
       (Answers.acknowledged(head), DeviceStatus.acknowledged), (Answers.success(head, took: 1), .success),
       (Answers.failed(head), .failed),

@@ -2,11 +2,14 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import time
+
+from conftest import Stack
 
 NAMES = {"postgres", "kafka", "mosquitto", "registry", "config", "commands", "bridge", "edge"}
 
@@ -159,6 +162,17 @@ def test_a_service_that_ends_while_starting_shows_its_log(stack):
     program.chmod(0o755)
     done = stack.script("up", check=False)
     assert done.returncode != 0 and "the reason why" in done.said and "bridge ended while starting" in done.said
+
+
+def test_a_folder_that_is_gone_leaves_nothing_that_is_in_the_way(tmp_path):
+    made = Stack(tmp_path)
+    try:
+        made.script("up")
+        made.script("down")
+        shutil.rmtree(made.run)
+        made.script("up")
+    finally:
+        made.script("clean")
 
 
 def test_bad_settings_get_one_clear_line(stack):

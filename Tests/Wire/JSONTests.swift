@@ -53,6 +53,16 @@ struct JSONTests {
   }
 
   @Test(
+    "numbers are written as they came",
+    arguments: [
+      "0", "1.50", "1.0", "1E21", "1e21", "1e+21", "18446744073709551615", "9007199254740993", "0.0000001",
+      "1e-7", "-0.10",
+      "333333333.33333329", "0.1", "12345678.1234567", "123456789.12345678", "0.10", "100.5",
+      "-9223372036854775809", "1e-400",
+    ])
+  func digits(_ text: String) throws { #expect(try JSON(parsing: text).text == text) }
+
+  @Test(
     "numbers in the canonical form are ECMAScript's (RFC 8785, appendix B)",
     arguments: [
       (0x0000_0000_0000_0000, "0"), (0x8000_0000_0000_0000, "0"), (0x0000_0000_0000_0001, "5e-324"),
@@ -91,5 +101,24 @@ struct JSONTests {
     } throws: { error in
       (error as? JSONFaults)?.faults.map(\.pointer) == ["/name", "/count", "/list/1", "/missing", "/extra"]
     }
+  }
+
+  @Test("names and texts are the same if their code points are, and not by canonical equivalence")
+  func twoSpellings() throws {
+    let json = try JSON(parsing: #"{"caf\u00e9":1,"cafe\u0301":2,"~\u0301/\u0301":"\u212a"}"#)
+    var object = try #require(json.object)
+    #expect(object["caf\u{e9}"] == 1)
+    #expect(object["cafe\u{301}"] == 2)
+    object["cafe\u{301}"] = nil
+    #expect(object["caf\u{e9}"] == 1 && object.members.count == 2)
+    #expect(JSON.string("\u{e9}") != JSON.string("e\u{301}"))
+    #expect(try JSON(parsing: #"{"\u00e9":1}"#) != JSON(parsing: #"{"e\u0301":1}"#))
+    #expect(try JSON(parsing: #"{"a":1,"\u00e9":1}"#) != JSON(parsing: #"{"e\u0301":1,"a":1}"#))
+    #expect(Set(["\u{e9}", "e\u{301}"].map { ExactText($0) }).count == 2)
+    #expect(JSONPointer.escape("~\u{301}/\u{301}").utf8.elementsEqual("~0\u{301}~1\u{301}".utf8))
+    // The Kelvin sign is no K.
+    var fields = JSONFields(["\u{212a}ey": 1])
+    #expect(fields.optional("Key", .int(0...1)) == nil)
+    #expect(throws: JSONFaults.self) { try fields.finish() }
   }
 }

@@ -77,10 +77,18 @@ struct WireTests {
     let uplinks: [Uplink] = [
       .status(
         CommandAnswer(id: id, status: .failed, result: nil, error: CommandFault(code: "E1", message: "no"))),
+      .status(
+        CommandAnswer(
+          id: id, status: .progress, progress: CommandProgress(percent: 42.5, step: "erasing"))),
+      .status(CommandAnswer(id: id, status: .progress)),
       .reported(["wifi": ReportedSlot(version: 3, sha256: "ab", status: .accepted)]),
       .state(DeviceState(attributes: ["battery": 80], route: ["interface": "udp"], at: time)),
-      .presence(online: true),
+      .presence(online: true), .retainedPresence(online: false),
       .sent(id: id), .undelivered(id: id, reason: .noSubscriber), .published(revision: 9), .brokerConnected,
+      .followed(BindingAnswer(id: id, status: .sent)),
+      .followed(
+        BindingAnswer(
+          id: id, status: .failed, error: CommandFault(code: "rejected", message: "no"), isByDevice: true)),
     ]
     for uplink in uplinks {
       let event = uplink.event(deviceId: "00000000deadbeef", traceparent: nil)
@@ -88,17 +96,65 @@ struct WireTests {
     }
   }
 
-  @Test("entities read back what was written, and pass over what a newer registry adds")
-  func entities() throws {
-    let board = Entity.board(
-      BoardEntity(
-        id: .v7(), organisationId: .v7(), soc: "nrf52", isPublic: true, deviceType: nil,
-        configSchemas: ["wifi": true],
-        commandCatalogue: [:], rev: 3))
-    var object = try #require(board.json.object)
+  @Test(
+    "what PROGRESS says is checked, and other answers are not lost for it",
+    arguments: [
+      (#""PROGRESS","percent":0"#, true), (#""PROGRESS","percent":100,"step":3"#, true),
+      (#""PROGRESS","percent":100.5"#, false), (#""PROGRESS","percent":-1"#, false),
+      (#""PROGRESS","percent":"42""#, false), (#""PROGRESS","step":{}"#, false),
+      (#""SUCCESS","percent":"all","step":{}"#, true),
+    ])
+  func progress(_ text: String, _ isValid: Bool) {
+    let payload = Array(#"{"id":"\#(UUID.v7().text)","status":\#(text)}"#.utf8)
+    #expect(((try? Uplink(.status, payload: payload)) != nil) == isValid)
+  }
+
+  @Test("a plus that an address has turned into a blank is taken for the plus")
+  func timesInAddresses() {
+    let time = Date(rfc3339: "2025-11-30T21:00:00Z")
+    #expect(Date(rfc3339InAddress: "2025-11-30T23:00:00+02:00") == time)
+    #expect(Date(rfc3339InAddress: "2025-11-30T23:00:00 02:00") == time)
+    #expect(Date(rfc3339InAddress: "2025-11-30 21:00:00Z") == nil)
+    #expect(Date(rfc3339InAddress: "") == nil)
+  }
+
+  @Test(
+    "entities read back what was written, and pass over what a newer registry adds",
+    arguments: [
+      .board(
+        BoardEntity(
+          id: .v7(), organisationId: .v7(), soc: "nrf52", isPublic: true, deviceType: nil,
+          configSchemas: ["wifi": true], commandCatalogue: [:], commandTimeouts: ["deliverSeconds": 60],
+          rev: 3)),
+      .device(
+        DeviceEntity(
+          id: .v7(), deviceId: "00a1b2c3d4e5f607", mcuId: "m", soc: "s", boardId: .v7(),
+          organisationId: .v7(),
+          networkId: .v7(), groupIds: [.v7(), .v7()],
+          components: [ComponentEntity(id: .v7(), key: "imu0", sensorProfileId: .v7())], rev: 9)),
+      .sensorProfile(
+        SensorProfileEntity(
+          id: .v7(), organisationId: .v7(), name: "n", configSchemas: ["classifier": false], rev: 1)),
+      .group(GroupEntity(id: .v7(), organisationId: .v7(), name: "n", rev: 2)),
+      .organisation(OrganisationEntity(id: .v7(), name: "n", slug: "s", rev: 1)),
+    ] as [Entity])
+  func entities(_ entity: Entity) throws {
+    var object = try #require(entity.json.object)
     object["newField"] = 1
-    #expect(try Entity(.board, json: .object(object)) == board)
-    #expect(EntityKind.parse(key: EntityKind.board.key(board.id))?.0 == .board)
+    #expect(try Entity(entity.kind, json: .object(object)) == entity)
+    #expect(EntityKind.parse(key: entity.kind.key(entity.id))?.0 == entity.kind)
+    #expect(entity.deletion.rev == entity.rev + 1)
+    #expect(entity.deletion.organisationId == entity.organisationId)
+  }
+
+  @Test("what an older registry wrote of a device has no groups and no components")
+  func olderDevice() throws {
+    let device = DeviceEntity(
+      id: .v7(), deviceId: "00a1b2c3d4e5f607", mcuId: "m", soc: "s", boardId: .v7(), organisationId: .v7(),
+      rev: 1)
+    var object = try #require(Entity.device(device).json.object)
+    (object["groupIds"], object["components"]) = (nil, nil)
+    #expect(try Entity(.device, json: .object(object)) == .device(device))
   }
 
   @Test func hexadecimal() {

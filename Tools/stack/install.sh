@@ -4,9 +4,10 @@ source "$(dirname "$0")/lib.sh"
 source Tools/stack/swift.sh
 
 PACKAGES=(libmicrohttpd-dev libcurl4-openssl-dev librdkafka-dev libpq-dev libmosquitto-dev libssl-dev
+  libre2-dev libstdc++-12-dev
   libjemalloc-dev
   postgresql mosquitto mosquitto-clients nginx-light
-  pkg-config curl jq git iproute2 python3 python3-venv ca-certificates)
+  pkg-config curl jq git iproute2 python3 python3-venv ca-certificates openssl)
 POLICY=/usr/sbin/policy-rc.d
 LOG=.build/install.log
 

@@ -24,8 +24,14 @@ mapfile -t swift < <(source_files 'Shared/*.swift' 'Services/*.swift' 'Tools/*.s
 all=$(imports "${swift[@]}")
 c_modules=$(source_files 'Shared/CLibraries/*' | awk -F/ '{ print $3 }' | sort -u | paste -sd'|')
 
-complain "Domain is pure: it imports Wire and FoundationEssentials only" \
-  "$(matching '^Services/[^/]+/Domain/' <<<"$all" | without ':(Wire|FoundationEssentials)$')"
+complain "Domain is pure: it imports Wire, JSONSchema and FoundationEssentials only" \
+  "$(matching '^Services/[^/]+/Domain/' <<<"$all" | without ':(Wire|JSONSchema|FoundationEssentials)$')"
+
+complain "FilterLanguage is pure: it imports Wire and FoundationEssentials only" \
+  "$(matching '^Shared/FilterLanguage/' <<<"$all" | without ':(Wire|FoundationEssentials)$')"
+
+complain "JSONSchema is pure: it imports Wire, and RE2 in Raw/" \
+  "$(matching '^Shared/JSONSchema/' <<<"$all" | without ':(Wire|CRE2)$')"
 
 # devkafka is nothing but a call into librdkafka's mock cluster: a wrapper around it would have one user and no life of its own.
 complain "C modules are imported in Shared/<Room>/Raw/ only" \

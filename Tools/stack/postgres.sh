@@ -13,6 +13,17 @@ as_user() { # as_user NAME: the words that make the next ones run as that user, 
   printf '%s\n' setpriv "--reuid=$1" "--regid=$(id -g "$1")" --init-groups
 }
 
+# Data of a stack whose folder is gone, and its passwords with it: nobody can read it any more.
+forget_orphan() { # forget_orphan DATA
+  local pid
+  [[ -d $1 ]] || return 0
+  pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || pid=
+  [[ -z $pid ]] || ! kill -0 "$pid" 2>/dev/null ||
+    fail "PostgreSQL (pid $pid) still runs on the data of a stack whose folder is gone: end it (kill $pid), and try again"
+  say "  PostgreSQL   $1 is of a stack whose folder is gone: removed"
+  rm -rf "$1"
+}
+
 # Sets POSTGRES_DATA and AS_POSTGRES.
 prepare_postgres_home() {
   local away
@@ -28,6 +39,7 @@ prepare_postgres_home() {
     if [[ ! -e $RUN/postgres ]] && ! "${AS_POSTGRES[@]}" test -x "$RUN"; then
       away=/var/lib/martlet/$(printf '%s' "$RUN" | cksum | cut -d' ' -f1)
       say "  PostgreSQL's user cannot reach $RUN: its data goes to $away"
+      forget_orphan "$away/postgres"
       (umask 022 && mkdir -p "$away")
       ln -sfn "$away/postgres" "$RUN/postgres"
     fi

@@ -20,6 +20,18 @@ running_replicas() {
   printf '%s' "$highest"
 }
 
+# The authority that signs the devices' certificates on this machine: made once, kept over down and up.
+device_authority() {
+  local folder=$RUN/secrets
+  [[ ! -s $folder/device-ca.pem ]] || return 0
+  (
+    umask 077
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+      -addext keyUsage=critical,keyCertSign,cRLSign -subj "/CN=Martlet devices ($(hostname))" -keyout "$folder/device-ca.key" -out "$folder/device-ca.new" 2>/dev/null
+    mv "$folder/device-ca.new" "$folder/device-ca.pem"
+  )
+}
+
 launch_service() ( # a subshell: what is exported here reaches this one process only
   service=$1 replica=$2 name=$3
   [[ -x $BIN/martlet-$service ]] || fail "$BIN/martlet-$service is missing: build first ('make up' does)"
@@ -34,6 +46,14 @@ launch_service() ( # a subshell: what is exported here reaches this one process 
   else
     MARTLET_ROOT_KEY=$(secret root-key)
     export MARTLET_ROOT_KEY
+  fi
+  if [[ $service == config ]]; then
+    export MARTLET_OBJECTS_FOLDER=${MARTLET_OBJECTS_FOLDER:-$RUN/objects}
+    export MARTLET_OBJECTS_URL=${MARTLET_OBJECTS_URL:-http://127.0.0.1:${PORT[edge]}}
+  fi
+  if [[ $service == registry ]]; then
+    device_authority
+    export MARTLET_DEVICE_CA_CERTIFICATE=$RUN/secrets/device-ca.pem MARTLET_DEVICE_CA_KEY=$RUN/secrets/device-ca.key
   fi
   launch "$name" "$BIN/martlet-$service"
 )

@@ -66,16 +66,16 @@ unit_tests() {
   return "$status"
 }
 
-# The wrappers' tests once more, under the thread sanitizer. Debian's librdkafka uses C11's threads, which it does not
+# The wrappers' tests and the runtime's once more, under the thread sanitizer. Debian's librdkafka uses C11's threads, which it does not
 # intercept: a preload maps them to POSIX threads.
 race_tests() {
   local room status=0 preload=$ROOT/.build/tsan-threads.so
   cc -shared -fPIC -O1 -o "$preload" Shared/CLibraries/CRdKafka/tsan-threads.c
   swift build --build-tests --sanitize=thread --scratch-path .build/tsan
-  for room in Postgres MQTT HTTP Kafka; do
+  for room in Postgres MQTT HTTP Kafka Runtime; do
     say "-- $room"
     TSAN_OPTIONS="suppressions=$ROOT/Tools/stack/tsan-suppressions.txt" \
-      LD_PRELOAD=$([[ $room != Kafka ]] || echo "$preload") \
+      LD_PRELOAD=$([[ $room != @(Kafka|Runtime) ]] || echo "$preload") \
       swift_tests "races-$room" --skip-build --sanitize=thread --scratch-path .build/tsan --filter "^${room}Tests\\." || status=1
   done
   return "$status"
@@ -138,6 +138,11 @@ summary() {
 wanted=" ${*:-check unit races scripts end-to-end} "
 Tools/stack/install.sh
 find_swift
+# Programs that tests use and no package registry has; without them those tests are skipped.
+if [[ -z ${MARTLET_TOOLS:-} && -x ../shared/tools/bin/versitygw ]]; then
+  MARTLET_TOOLS=$(absolute ../shared/tools)
+  export MARTLET_TOOLS
+fi
 define_ports
 forget_own_bootstrap
 need_space "$ROOT" 3000 "all tests"

@@ -28,7 +28,7 @@ extension Downlink {
   /// - Throws: what is wrong with it.
   public init(recordOf type: String, payload: [UInt8]) throws {
     if type == Self.receiptType, let (id, status) = CompactStatus.read(payload) {
-      self = .receipt(id: id, status: status)
+      self = .receipt(id: id, status: ReceiptStatus(status))
     } else {
       try self.init(type: type, payload: payload)
     }

@@ -13,7 +13,8 @@ public struct Publication: Sendable, Equatable {
   /// A command's id, where its answer goes, and the seconds after which the broker drops it.
   public struct CommandProperties: Sendable, Equatable {
     public let correlation: [UInt8]
-    public let responseTopic: String
+    /// Nil where the device does not answer as native ones do.
+    public let responseTopic: String?
     public let expirySeconds: UInt32
   }
 }
@@ -43,6 +44,15 @@ public enum DownlinkPlan: Sendable, Equatable {
         self = .report(.undelivered(id: command.id, reason: .expired))
         return
       }
+      if let own = command.own {
+        self = .publish(
+          Publication(
+            topic: own.topic, payload: Array(own.payload.utf8), retain: false,
+            command: .init(
+              correlation: Array(command.id.text.utf8), responseTopic: nil,
+              expirySeconds: Self.seconds(until: command.expiresAt, from: now)), traceparent: traceparent))
+        return
+      }
       self = .publish(
         Publication(
           topic: DeviceTopic.command.of(deviceId), payload: Self.message(command, record), retain: false,
@@ -54,11 +64,20 @@ public enum DownlinkPlan: Sendable, Equatable {
         Publication(
           topic: DeviceTopic.desired.of(deviceId), payload: document, retain: true, command: nil,
           traceparent: traceparent))
+    case .clear(let topic):
+      self = .publish(
+        Publication(
+          topic: topic.of(deviceId), payload: [], retain: true, command: nil, traceparent: traceparent))
     case .receipt:
       self = .publish(
         Publication(
           topic: DeviceTopic.commandReceipt.of(deviceId), payload: record, retain: false, command: nil,
           traceparent: nil))
+    case .artefact:
+      self = .publish(
+        Publication(
+          topic: DeviceTopic.artefactURL.of(deviceId), payload: record, retain: false, command: nil,
+          traceparent: traceparent))
     }
   }
 
@@ -69,9 +88,7 @@ public enum DownlinkPlan: Sendable, Equatable {
     case (.command(let command), .noSubscriber): .undelivered(id: command.id, reason: .noSubscriber)
     case (.command(let command), .refused): .undelivered(id: command.id, reason: .refused)
     // What the broker keeps is told by the uplink session that watches it (decision 13).
-    case (.desired, .accepted), (.desired, .noSubscriber), (.desired, .refused), (.receipt, .accepted),
-      (.receipt, .noSubscriber), (.receipt, .refused):
-      nil
+    case (.desired, _), (.receipt, _), (.artefact, _), (.clear, _): nil
     }
   }
 

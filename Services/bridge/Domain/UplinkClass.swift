@@ -4,7 +4,7 @@ import Wire
 ///
 /// The broker keeps one durable session for each, and one replica at a time reads it.
 public enum UplinkClass: String, Sendable, CaseIterable {
-  /// Answers to commands.
+  /// Answers to commands, and what devices ask for.
   case status
   /// What devices say of their configuration, and what the broker keeps as the desired one.
   case reported
@@ -14,7 +14,7 @@ public enum UplinkClass: String, Sendable, CaseIterable {
   /// What it reads.
   public var topics: [DeviceTopic] {
     switch self {
-    case .status: [.commandStatus]
+    case .status: [.commandStatus, .artefactGet]
     case .reported: [.reported, .desired]
     case .state: [.state, .presence]
     }

@@ -3,11 +3,13 @@ import Wire
 
 /// What becomes of one MQTT message from a device.
 public enum UplinkTranslation: Sendable, Equatable {
-  /// It goes to the services as it came.
-  case accepted(kind: Uplink.Kind, deviceId: String, traceparent: String?)
+  /// It goes to the services as it came, or as `mended` says.
+  case accepted(kind: Uplink.Kind, deviceId: String, traceparent: String?, mended: [UInt8]? = nil)
+  /// It came where devices with protocols of their own answer: the text of it.
+  case answer(OwnAnswer, traceparent: String?)
   /// The broker keeps the desired document of that revision now.
   case observed(deviceId: String, revision: Int64, traceparent: String?)
-  /// Retained, where that does not count.
+  /// Retained, where that does not count, or the end of something retained.
   case ignored
   /// It cannot be understood. The reason holds nothing of the payload.
   case rejected(deviceId: String?, reason: String)
@@ -23,6 +25,10 @@ public enum UplinkTranslation: Sendable, Equatable {
   public init(topic: String, payload: [UInt8], isRetained: Bool = false, traceparent: String?) {
     let valid = traceparent.flatMap { TraceContext(traceparent: $0) == nil ? nil : $0 }
     guard let (deviceId, topic) = DeviceTopic.parse(topic) else {
+      if TopicTemplate.allows(topic, longest: 65_535) {
+        self = Self.answer(topic, payload, isRetained: isRetained, valid)
+        return
+      }
       self = .rejected(deviceId: nil, reason: "not a topic that devices send on")
       return
     }
@@ -42,16 +48,45 @@ public enum UplinkTranslation: Sendable, Equatable {
       self = .rejected(deviceId: deviceId, reason: "larger than \(Self.maximumBytes) bytes")
       return
     }
-    do {
-      if kind != .status || CompactStatus.read(payload) == nil { _ = try Uplink(kind, payload: payload) }
-    } catch {
+    // Somebody has cleared what the broker kept: no device says that.
+    if kind == .presence, payload.isEmpty {
+      self = .ignored
+      return
+    }
+    if kind == .status, CompactStatus.read(payload) != nil {
+      self = .accepted(kind: kind, deviceId: deviceId, traceparent: valid)
+      return
+    }
+    let mended = DevicePayload.mended(payload)
+    do { _ = try Uplink(kind, payload: mended ?? payload) } catch {
       self = .rejected(deviceId: deviceId, reason: Rejection.reason(error))
       return
     }
-    self = .accepted(kind: kind, deviceId: deviceId, traceparent: valid)
+    self = .accepted(
+      kind: isRetained ? .retainedPresence : kind, deviceId: deviceId, traceparent: valid, mended: mended)
+  }
+
+  /// Nothing that is longer can be a word of a protocol.
+  private static let longestAnswer = 1024
+
+  private static func answer(
+    _ topic: String, _ payload: [UInt8], isRetained: Bool, _ traceparent: String?
+  ) -> Self {
+    if isRetained { return .ignored }
+    guard payload.count <= longestAnswer else {
+      return .rejected(deviceId: nil, reason: "an answer larger than \(longestAnswer) bytes")
+    }
+    guard let text = String(validating: DevicePayload.mended(payload) ?? payload, as: UTF8.self) else {
+      return .rejected(deviceId: nil, reason: "not valid UTF-8")
+    }
+    // Kafka's consumers read JSON in which U+0000 has no place.
+    let plain = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value == 0 ? "\u{FFFD}" : $0 }))
+    return .answer(OwnAnswer(topic: topic, text: plain), traceparent: traceparent)
   }
 
   private static func observation(_ deviceId: String, _ payload: [UInt8], _ traceparent: String?) -> Self {
+    // Cleared: the broker keeps none, which is older than any.
+    if payload.isEmpty { return .observed(deviceId: deviceId, revision: 0, traceparent: traceparent) }
     do {
       guard case .desired(let revision, _) = try Downlink(type: Downlink.desiredType, payload: payload) else {
         return .ignored

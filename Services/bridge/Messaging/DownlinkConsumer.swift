@@ -28,7 +28,8 @@ final class DownlinkConsumer: Service {
 
   init(
     loop: EventLoop, kafka: KafkaConfiguration, replica: String, session: DownlinkSession,
-    announcer: BrokerAnnouncer, producer: ConfirmedProducer, metrics: BridgeMetrics, logger: Logger
+    announcer: BrokerAnnouncer, answers: AnswerFilterTable, producer: ConfirmedProducer,
+    metrics: BridgeMetrics, logger: Logger
   ) throws {
     self.loop = loop
     consumer = try KafkaConsumer(
@@ -41,7 +42,8 @@ final class DownlinkConsumer: Service {
     self.metrics = metrics
     self.logger = logger.labelled("downlink")
     publisher = DownlinkPublisher(
-      loop: loop, session: session, announcer: announcer, metrics: metrics, logger: self.logger)
+      loop: loop, session: session, announcer: announcer, answers: answers, metrics: metrics,
+      logger: self.logger)
   }
 
   /// What is not ready, for `/readyz`.

@@ -7,7 +7,7 @@ import Wire
 
 /// Publishes batches to the broker and says what became of them.
 ///
-/// All of a batch is written before the first answer is awaited, but for the commands of one device: each is written when the
+/// All of a batch is written before the first answer is awaited, but for the commands of one lane: each is written when the
 /// one before it is at the broker, so that none overtakes one that nobody listened to. Without the broker it waits: commands
 /// stay PENDING, and each is dropped once its `deliverBy` has passed.
 actor DownlinkPublisher {
@@ -16,6 +16,7 @@ actor DownlinkPublisher {
   private nonisolated let loop: EventLoop
   private let session: DownlinkSession
   private let announcer: BrokerAnnouncer
+  private let answers: AnswerFilterTable
   private let metrics: BridgeMetrics
   private let logger: Logger
   private var holds = DeviceHolds()
@@ -26,11 +27,11 @@ actor DownlinkPublisher {
   private static let firstBackoff: Duration = .milliseconds(50)
 
   init(
-    loop: EventLoop, session: DownlinkSession, announcer: BrokerAnnouncer, metrics: BridgeMetrics,
-    logger: Logger
+    loop: EventLoop, session: DownlinkSession, announcer: BrokerAnnouncer, answers: AnswerFilterTable,
+    metrics: BridgeMetrics, logger: Logger
   ) {
     (self.loop, self.session, self.announcer) = (loop, session, announcer)
-    self.metrics = metrics
+    (self.answers, self.metrics) = (answers, metrics)
     self.logger = logger
   }
 
@@ -44,6 +45,10 @@ actor DownlinkPublisher {
   /// - Parameter isOurs: whether a record is still this replica's to publish, asked before anything is repeated.
   /// - Returns: what to report, in order; nil when it was stopped before.
   func publish(_ records: [DownlinkRecord], isOurs: @Sendable (DownlinkRecord) -> Bool) async -> [Event]? {
+    let unheard = Set(records.compactMap(\.answerFilter).filter { !answers.hears($0) })
+    if !unheard.isEmpty {
+      _ = await Bounded.run(loop, .seconds(1)) { [answers] in await answers.want(unheard) }
+    }
     var round = Round(records: records)
     var failures = 0
     var backoff = Self.firstBackoff
@@ -85,20 +90,20 @@ actor DownlinkPublisher {
   private struct Wave {
     var sent: [Int] = []
     var publications: [Publication] = []
-    /// Commands that stand behind one of their device.
+    /// Commands that stand behind one of their lane.
     var behind: [Int] = []
-    private var devices: Set<String> = []
+    private var orders: Set<DownlinkRecord.Order> = []
 
-    /// - Returns: whether another command of that device is in it.
-    mutating func isBehind(_ index: Int, _ deviceId: String) -> Bool {
-      if devices.contains(deviceId) { behind.append(index) }
-      return devices.contains(deviceId)
+    /// - Returns: whether another command of that lane is in it.
+    mutating func isBehind(_ index: Int, _ order: DownlinkRecord.Order) -> Bool {
+      if orders.contains(order) { behind.append(index) }
+      return orders.contains(order)
     }
 
-    mutating func add(_ index: Int, _ publication: Publication, commandOf deviceId: String?) {
+    mutating func add(_ index: Int, _ publication: Publication, commandOf order: DownlinkRecord.Order?) {
       sent.append(index)
       publications.append(publication)
-      if let deviceId { devices.insert(deviceId) }
+      if let order { orders.insert(order) }
     }
   }
 
@@ -115,7 +120,7 @@ actor DownlinkPublisher {
       case .unanswered, .failed: failed[position] = true
       }
     }
-    let again = Resend.indices(keys: wave.sent.map { round.records[$0].deviceId }, failed: failed)
+    let again = Resend.indices(keys: wave.sent.map { round.records[$0].order }, failed: failed)
     round.open = (again.map { wave.sent[$0] } + wave.behind).sorted()
     return again.isEmpty
   }
@@ -131,9 +136,14 @@ actor DownlinkPublisher {
           wave.add(index, publication, commandOf: nil)
           continue
         }
-        if wave.isBehind(index, record.deviceId) { continue }
+        if wave.isBehind(index, record.order) { continue }
+        if let filter = record.answerFilter, !answers.hears(filter) {
+          holds.undelivered(command, of: record.deviceId, now: now)
+          report(.undelivered(id: command.id, reason: .deaf), index, &round)
+          continue
+        }
         if holds.admits(command, of: record.deviceId, epoch: epoch, now: now) {
-          wave.add(index, publication, commandOf: record.deviceId)
+          wave.add(index, publication, commandOf: record.order)
         } else {
           report(.undelivered(id: command.id, reason: .held), index, &round)
         }

@@ -32,6 +32,22 @@ struct DownlinkRecord: Sendable {
     partition = KafkaPartition(topic: message.topic, partition: message.partition)
   }
 
+  /// Of what it is to keep its place in: a lane of its device, or what comes to that which is no command.
+  struct Order: Hashable {
+    let deviceId: String
+    let lane: String?
+  }
+
+  var order: Order {
+    guard case .command(let command) = downlink else { return Order(deviceId: deviceId, lane: nil) }
+    return Order(deviceId: deviceId, lane: command.lane)
+  }
+
+  /// The answers that have to be heard before it goes.
+  var answerFilter: String? {
+    if case .command(let command) = downlink { command.own?.answerFilter } else { nil }
+  }
+
   /// What is to be done with it now.
   func plan(now: Date) -> DownlinkPlan {
     DownlinkPlan(downlink, record: payload, deviceId: deviceId, traceparent: traceparent, now: now)

@@ -25,12 +25,19 @@ struct UplinkHandler: Sendable {
       switch UplinkTranslation(
         topic: message.topic, payload: message.payload, isRetained: message.retain, traceparent: traceparent)
       {
-      case .accepted(let kind, let deviceId, let traceparent):
+      case .accepted(let kind, let deviceId, let traceparent, let mended):
         metrics.count(kind)
+        if mended != nil { metrics.mended.increment() }
         events.append(
           Event(
-            topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: message.payload,
+            topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: mended ?? message.payload,
             traceparent: traceparent, time: message.receivedAt))
+      case .answer(let answer, let traceparent):
+        let uplink = Uplink.answer(answer)
+        metrics.count(report: uplink)
+        // By topic, since it is not known here whose it is.
+        events.append(
+          uplink.event(deviceId: answer.topic, traceparent: traceparent, time: message.receivedAt))
       case .observed(let deviceId, let revision, let traceparent):
         let uplink = Uplink.published(revision: revision)
         metrics.count(report: uplink)

@@ -68,7 +68,8 @@ final class DownlinkSession: Sendable {
 extension MQTTMessage {
   /// A publication as it goes to the broker.
   init(_ publication: Publication) {
-    var properties = MQTTProperties(contentType: "application/json")
+    let isOwn = publication.command.map { $0.responseTopic == nil } ?? false
+    var properties = isOwn ? MQTTProperties() : MQTTProperties(contentType: "application/json")
     if let command = publication.command {
       properties.correlationData = command.correlation
       properties.responseTopic = command.responseTopic

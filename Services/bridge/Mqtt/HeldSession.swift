@@ -12,6 +12,9 @@ struct HeldSession {
   var life = 0
   /// Whether it is subscribed.
   var isUp = false
+  /// The answers that it was to subscribe to, and those of which it has been said that it is.
+  var answerFilters: [String] = []
+  var notedFilters: [String] = []
   /// Since when it was, the last time.
   var upSince = ContinuousClock.now
   /// Empties and ends a session of the former design.

@@ -49,11 +49,19 @@ public struct MqttSettings: Sendable {
   }
 
   /// What a session subscribes to.
-  static func subscriptions(_ name: UplinkSessionName) -> [MQTTSubscription] {
+  /// - Parameter answers: where devices with protocols of their own answer, which goes with `status`.
+  static func subscriptions(_ name: UplinkSessionName, answers: [String]) -> [MQTTSubscription] {
     switch name {
     // What is retained comes once, when the session is new, and not each time that somebody takes it over.
-    case .uplink(let known): known.topics.map { MQTTSubscription($0.filter, retained: .ifNew) }
-    case .slot: DeviceTopic.uplinks.map { MQTTSubscription("$share/martlet/\($0.filter)") }
+    case .uplink(let known):
+      (known.topics.map(\.filter) + (known == .status ? answers : [])).map {
+        MQTTSubscription($0, retained: .ifNew)
+      }
+    // What there was then.
+    case .slot:
+      DeviceTopic.uplinks.filter { $0 != .artefactGet }.map {
+        MQTTSubscription("$share/martlet/\($0.filter)")
+      }
     }
   }
 

@@ -7,9 +7,12 @@ extension UplinkSessions {
   func connect(_ name: UplinkSessionName) {
     guard let lease = held[name]?.lease else { return }
     lives += 1
+    let answers = answerFilters
+    held[name]?.answerFilters = answers
     let life = lives
     let link = MQTTUplinkSession(
-      configuration: settings.uplink(name), loop: loop, subscriptions: MqttSettings.subscriptions(name),
+      configuration: settings.uplink(name), loop: loop,
+      subscriptions: MqttSettings.subscriptions(name, answers: answers),
       logger: logger, reconnects: false,
       handle: { [handler] messages in
         // A process that was stopped meanwhile: whoever reads the session now has these messages too.
@@ -45,6 +48,23 @@ extension UplinkSessions {
     logger.warning(
       "its connections do not last: does another stack use the same mqtt-client-prefix?",
       ["session": name.text, "reason": reason.description])
+  }
+
+  /// Where devices with protocols of their own answer is another matter than when the session was subscribed: it connects anew,
+  /// and says which it has once it is up.
+  func followAnswerFilters() async throws {
+    let name = UplinkSessionName.uplink(.status)
+    guard let session = held[name], session.link != nil else { return }
+    if session.answerFilters != answerFilters {
+      let link = held[name]?.link.take()
+      held[name]?.life = 0
+      noteUp(name, false)
+      await link?.stop(timeout: Self.finishing)
+      if held[name]?.lease.isValid == true, held[name]?.link == nil { connect(name) }
+    } else if session.isUp, session.notedFilters != answerFilters {
+      try await self.answers.areSubscribed(answerFilters)
+      held[name]?.notedFilters = session.answerFilters
+    }
   }
 
   /// Ends the connection here and now, without an acknowledgement.

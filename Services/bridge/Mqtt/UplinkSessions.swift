@@ -11,6 +11,7 @@ import Synchronization
 actor UplinkSessions: Service {
   nonisolated let loop: EventLoop
   let leases: UplinkLeases
+  let answers: AnswerFilterTable
   let settings: MqttSettings
   let handler: UplinkHandler
   private let metrics: BridgeMetrics
@@ -23,6 +24,8 @@ actor UplinkSessions: Service {
   // For the extension that makes and ends the connections.
   var held: [UplinkSessionName: HeldSession] = [:]
   var lives = 0
+  /// Where devices with protocols of their own answer, as the table last had it.
+  var answerFilters: [String] = []
   private var lastConnected = ContinuousClock.now - .seconds(3600)
   /// Whether every class has had its reader once: from then on only our own sessions count for readiness.
   private var hasBeenComplete = false
@@ -34,14 +37,16 @@ actor UplinkSessions: Service {
   /// A replica without the broker for so long gives its sessions to one that has it.
   private static let patience = Duration.seconds(3)
   /// How long what is in hand may take when a session is handed over.
-  private static let finishing = Duration.milliseconds(1200)
+  static let finishing = Duration.milliseconds(1200)
 
   init(
-    loop: EventLoop, leases: UplinkLeases, settings: MqttSettings, handler: UplinkHandler,
+    loop: EventLoop, leases: UplinkLeases, answers: AnswerFilterTable, settings: MqttSettings,
+    handler: UplinkHandler,
     metrics: BridgeMetrics, logger: Logger, isConnected: @escaping @Sendable () -> Bool
   ) {
     self.loop = loop
     look = Wakeup(loop)
+    self.answers = answers
     (self.leases, self.settings, self.handler, self.metrics) = (leases, settings, handler, metrics)
     self.logger = logger.labelled("uplink")
     self.isConnected = isConnected
@@ -71,6 +76,7 @@ actor UplinkSessions: Service {
     let (rows, replicas, next) = try await leases.renew(
       isAble: .now - lastConnected < Self.patience, up: held.filter(\.value.isUp).map(\.key))
     // The lease of one that is dead runs out before it is renewed: it is taken at once.
+    answerFilters = try await answers.all()
     if let next { pause = min(pause, next + .milliseconds(20)) }
     for action in SessionPlan.actions(
       leases: rows, replicas: replicas, me: leases.me, held: Set(held.keys))
@@ -82,6 +88,7 @@ actor UplinkSessions: Service {
       case .take(let name, let epoch): try await take(name, epoch)
       }
     }
+    try await followAnswerFilters()
     if SessionPlan.isComplete(rows) { hasBeenComplete = true }
     noteReadiness()
   }

@@ -43,6 +43,16 @@ public enum CommandEvent: String, Sendable, CaseIterable {
   case dispatched
   /// Its device is no more.
   case deviceDeleted
+  /// A user gave it up.
+  case cancelled
+  /// The device says how far it is.
+  case progressed
+  /// A user has had it made once more, as another command.
+  case retried
+  /// A user deletes it.
+  case deleted
+  /// The device was heard from for which it was held.
+  case heard
 }
 
 /// What an event does to a command.
@@ -51,8 +61,10 @@ public enum CommandOutcome: Sendable, Equatable {
   case moves(to: CommandStatus)
   /// It stays, but this is worth keeping: in its timeline, with its time.
   case noted
-  /// It is final as TIMEOUT; the device's answer is kept as `lateOutcome`.
+  /// It is final without the device's answer, which is kept as `lateOutcome`.
   case late
+  /// It stays, the device is at it: the newest progress is kept, and the deadline moves on.
+  case progresses
   /// Nothing: a repeat, or out of order.
   case ignored
 }
@@ -69,6 +81,15 @@ public enum Lifecycle {
     case (.pending, .deadlinePassed): .moves(to: .timeout)
     case (.pending, .dispatched): .noted
     case (.pending, .deviceDeleted): .moves(to: .failed)
+    // The bridge may have it in hand: then it may still reach the device, whose answer is late.
+    case (.pending, .cancelled): .moves(to: .failed)
+    // Who is at work has it.
+    case (.pending, .progressed): .moves(to: .acknowledged)
+    case (.pending, .retried): .ignored
+    // What is deleted ends first.
+    case (.pending, .deleted): .moves(to: .failed)
+    // From now on it is to be delivered: that time begins.
+    case (.pending, .heard): .noted
 
     // A redelivery's PUBACK: the broker has it once more.
     case (.sent, .sent): .noted
@@ -80,6 +101,12 @@ public enum Lifecycle {
     case (.sent, .deadlinePassed): .moves(to: .timeout)
     case (.sent, .dispatched): .noted
     case (.sent, .deviceDeleted): .moves(to: .failed)
+    // The device may be at it, and nothing calls it back.
+    case (.sent, .cancelled): .ignored
+    case (.sent, .progressed): .moves(to: .acknowledged)
+    case (.sent, .retried): .ignored
+    case (.sent, .deleted): .moves(to: .failed)
+    case (.sent, .heard): .ignored
 
     // The answer overtook the bridge's own report.
     case (.acknowledged, .sent): .noted
@@ -90,18 +117,32 @@ public enum Lifecycle {
     case (.acknowledged, .deadlinePassed): .moves(to: .timeout)
     case (.acknowledged, .dispatched): .ignored
     case (.acknowledged, .deviceDeleted): .moves(to: .failed)
+    case (.acknowledged, .cancelled): .ignored
+    case (.acknowledged, .progressed): .progresses
+    case (.acknowledged, .retried): .ignored
+    case (.acknowledged, .deleted): .moves(to: .failed)
+    case (.acknowledged, .heard): .ignored
 
     case (.success, .sent), (.failed, .sent): .noted
+    // Its last event, with which it goes.
+    case (.success, .deleted), (.failed, .deleted), (.timeout, .deleted): .noted
+    // Only what has come to nothing.
+    case (.failed, .retried), (.timeout, .retried): .noted
     case (.success, .undelivered), (.success, .acknowledged), (.success, .succeeded), (.success, .failed),
-      (.success, .deadlinePassed), (.success, .dispatched), (.success, .deviceDeleted):
-      .ignored
-    case (.failed, .undelivered), (.failed, .acknowledged), (.failed, .succeeded), (.failed, .failed),
-      (.failed, .deadlinePassed), (.failed, .dispatched), (.failed, .deviceDeleted):
+      (.success, .deadlinePassed), (.success, .dispatched), (.success, .deviceDeleted),
+      (.success, .cancelled), (.success, .progressed), (.success, .retried), (.success, .heard):
       .ignored
 
-    case (.timeout, .acknowledged), (.timeout, .succeeded), (.timeout, .failed): .late
+    // Late where it was given up; a repeat where the device's answer has made it so (`CommandState.apply`).
+    case (.failed, .acknowledged), (.failed, .succeeded), (.failed, .failed), (.failed, .progressed): .late
+    case (.failed, .undelivered), (.failed, .deadlinePassed), (.failed, .dispatched),
+      (.failed, .deviceDeleted), (.failed, .cancelled), (.failed, .heard):
+      .ignored
+
+    case (.timeout, .acknowledged), (.timeout, .succeeded), (.timeout, .failed), (.timeout, .progressed):
+      .late
     case (.timeout, .sent), (.timeout, .undelivered), (.timeout, .deadlinePassed), (.timeout, .dispatched),
-      (.timeout, .deviceDeleted):
+      (.timeout, .deviceDeleted), (.timeout, .cancelled), (.timeout, .heard):
       .ignored
     }
   }

@@ -16,8 +16,18 @@ public enum LifecycleTable {
     lines += [
       "", "- → X: it goes on to X. SUCCESS, FAILED and TIMEOUT are final.",
       "- noted: it stays, and its timeline keeps it.",
-      "- late: it stays TIMEOUT, and the answer is kept as `lateOutcome`.",
+      "- late: it stays, and the answer is kept as `lateOutcome`. Not where the device's own answer made it FAILED: then this",
+      "  is a repeat, or out of order.",
+      "- progress: it stays, the newest progress is kept, and its deadline moves on.",
       "- –: nothing, a repeat or out of order.",
+      "",
+      "`cancelled` is a user's, and only for what is PENDING. The bridge may have it in hand already, and nothing calls that",
+      "back: then it may still reach the device, `sent` is noted, and the device's answer is late.",
+      "",
+      "`heard` is of a command with `waitTimeoutMs` alone: its first deadline is that, and its TIMEOUT says `notHeard`; once its",
+      "device is heard from, the time to deliver it begins.",
+      "",
+      "`deleted` is the last of a command: it is gone with it. `retried` names the command that was made for it.",
       "",
     ]
     return lines.joined(separator: "\n")
@@ -28,6 +38,7 @@ public enum LifecycleTable {
     case .moves(let status): "→ \(status.rawValue)"
     case .noted: "noted"
     case .late: "late"
+    case .progresses: "progress"
     case .ignored: "–"
     }
   }

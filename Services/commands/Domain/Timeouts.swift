@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Wire
 
 /// How long a command may stay in each open status, in seconds.
 public struct Timeouts: Sendable, Equatable {
@@ -11,6 +12,21 @@ public struct Timeouts: Sendable, Equatable {
 
   public init(deliver: Int, acknowledge: Int, complete: Int) {
     (self.deliver, self.acknowledge, self.complete) = (deliver, acknowledge, complete)
+  }
+
+  /// Those of a command of which nobody says otherwise.
+  public static let standard = Timeouts(deliver: 30, acknowledge: 30, complete: 30)
+
+  /// These, but for what a document `{deliverSeconds?, acknowledgeSeconds?, completeSeconds?}` says, within bounds.
+  public func replaced(by document: JSON?) -> Timeouts {
+    func seconds(_ name: String, _ fallback: Int) -> Int {
+      document?[name]?.whole.map {
+        Int(min(max($0, Int64(Self.range.lowerBound)), Int64(Self.range.upperBound)))
+      } ?? fallback
+    }
+    return Timeouts(
+      deliver: seconds("deliverSeconds", deliver), acknowledge: seconds("acknowledgeSeconds", acknowledge),
+      complete: seconds("completeSeconds", complete))
   }
 
   /// 1 s to 30 days (SPEC, section 4).

@@ -11,30 +11,53 @@ enum Turns {
   static func give(limit: Int, on connection: PostgresConnection) async throws -> (
     looked: Int, records: [Event]
   ) {
-    let devices = try await connection.query(CommandStore.dueDevices(limit: limit)).decode(String.self)
+    let devices = try await connection.query(CommandStore.dueDevices(limit: limit))
+      .decode((String, Bool).self).map { (id: $0.0, listens: $0.1) }
     guard !devices.isEmpty else { return (0, []) }
-    let rows = try await connection.pipeline([
-      CommandStore.lock(devices: devices), CommandStore.takeTurns(devices),
+    let open = try await connection.pipeline([
+      CommandStore.lock(devices: devices.map(\.id)), CommandStore.queues(devices.map(\.id)),
     ])[1]
+    let picked = try picked(of: devices, open)
+    let rows = picked.isEmpty ? [] : try await connection.query(CommandStore.takeTurns(picked)).map(\.self)
     let now = Date.now.wholeMilliseconds
-    var moved: [MovingCommand] = []
+    var moved: [LoadedCommand] = []
     var records: [Event] = []
     for row in rows {
-      var (command, params, turn) = try CommandStore.turn(row)
+      var (command, params, own, turn) = try CommandStore.turn(row)
+      let (device, name) = try CommandStore.origin(row)
       guard
-        command.progress.apply(CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts)
+        command.state.apply(CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts)
           == .noted
       else { continue }
       moved.append(command)
-      records.append(CommandRecords.changed(command.head, command.progress, by: .dispatched, at: now))
+      records.append(CommandRecords.changed(command.head, command.state, by: .dispatched, at: now))
       records.append(
         CommandRecords.downlink(
-          command.head, params: try JSON(stored: params), progress: command.progress, turn: turn, at: now))
+          command.head, params: try JSON(stored: params), own: own, state: command.state, turn: turn,
+          of: device, by: name, at: now))
     }
     let served = Set(moved.map(\.head.deviceId))
     var statements = moved.isEmpty ? [] : [CommandStore.update(moved)]
-    statements += CommandStore.looked(devices, served: served.sorted())
+    statements += CommandStore.looked(devices.map(\.id), served: served.sorted())
     try await connection.enqueue(statements)
     return (devices.count, records)
+  }
+
+  /// Which of what is open goes now.
+  private static func picked(of devices: [(id: String, listens: Bool)], _ open: PostgresRows) throws -> [UUID]
+  {
+    var lanes: [String: [String: LaneWindow.Lane]] = [:]
+    for row in open {
+      let (id, deviceId, lane, seq, isExclusive, awaits, waits, isTaken, isForDevice) = try row.decode(
+        (UUID, String, String, Int64, Bool, Bool, Bool, Bool, Bool).self)
+      lanes[deviceId, default: [:]][lane, default: LaneWindow.Lane()].add(
+        LaneWindow.Waiting(
+          id: id, seq: seq, isExclusive: isExclusive, awaitsDevice: awaits, isForDevice: isForDevice),
+        waits: waits,
+        isTaken: isTaken)
+    }
+    return devices.flatMap { device in
+      LaneWindow.turns(of: lanes[device.id].map { Array($0.values) } ?? [], listens: device.listens)
+    }
   }
 }

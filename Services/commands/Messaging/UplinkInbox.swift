@@ -1,4 +1,5 @@
 import CommandsDomain
+import Directory
 import FoundationEssentials
 import Kafka
 import Postgres
@@ -9,54 +10,129 @@ import Wire
 enum DeviceReport: Sendable {
   /// Something happened to a command; an answer of the device is confirmed with a receipt.
   case command(UUID, CommandOccurrence, answered: DeviceStatus?)
+  /// What has become of a command that config carries out: nobody was heard from, and nobody waits for a receipt.
+  case followed(UUID, CommandOccurrence)
   /// The device is there; after a reconnect it may have lost what it had not answered.
-  case heard(reconnected: Bool)
+  /// - Parameter isInOrder: whether it came in the session that brings presence, so that which was first is known.
+  case heard(reconnected: Bool, at: Date = .now, isInOrder: Bool = false)
+  /// What the broker had kept of its presence: it has once come back, and may have lost what it had not answered.
+  case retained(at: Date = .now)
+  /// The device's will: it is not connected any more.
+  case gone(at: Date = .now)
   /// The broker is there again and may have lost all that was not answered.
   /// - Parameter offset: of the announcement: the connection's epoch.
   case brokerConnected(offset: Int64)
+
+  /// What it says of its device being there.
+  var presence: PresenceWord? {
+    switch self {
+    case .heard(reconnected: true, let at, _): .said(online: true, at: at)
+    case .heard(reconnected: false, let at, let isInOrder): .heard(at: at, isInOrder: isInOrder)
+    case .gone(let at): .said(online: false, at: at)
+    case .retained(let at): .retained(at: at)
+    case .command, .followed, .brokerConnected: nil
+    }
+  }
 }
 
 /// Turns records of the uplink topic into reports.
 struct UplinkInbox: Sendable {
   let service: CommandsService
-  let dispatcher: TurnDispatcher
 
   /// For `BatchConsumer`: one batch, inside its transaction.
   func apply(_ messages: [KafkaMessage], _ connection: PostgresConnection) async throws -> BatchResult {
     var result = BatchResult()
     var reports: [(deviceId: String, report: DeviceReport)] = []
     reports.reserveCapacity(messages.count * 2)
+    var answers = try await OwnAnswers(messages, service, connection)
     for message in messages {
       // A kind that a newer bridge sends and this service does not know is none of its business.
       guard let kind = message.header(EventHeader.type).flatMap(Uplink.Kind.init(rawValue:)) else { continue }
       let deviceId = String(decoding: message.key ?? [], as: UTF8.self)
       do {
+        if kind == .answer {
+          reports += try answers.reports(message)
+          continue
+        }
         if let report = try report(kind, message) { reports.append((deviceId, report)) }
-        if kind.isFromDevice, kind != .presence { reports.append((deviceId, .heard(reconnected: false))) }
+        if kind.isFromDevice, kind != .presence {
+          let heard = DeviceReport.heard(
+            reconnected: false, at: message.eventTime, isInOrder: kind == .state)
+          reports.append((deviceId, heard))
+        }
       } catch { result.reject(message, error) }
     }
     let afterLoss = reports.contains { if case .brokerConnected = $0.report { true } else { false } }
-    if try await service.apply(reports, on: connection) {
-      try await connection.afterCommit { [dispatcher] in dispatcher.wake(afterLoss: afterLoss) }
+    let turns = try await service.apply(reports, on: connection)
+    if turns.mayGo || !turns.freed.isEmpty || afterLoss {
+      try await connection.afterCommit { [service] in
+        service.turns.raise(turns)
+        if afterLoss { service.turns.raise(afterLoss: true) }
+      }
     }
     return result
   }
 
   private func report(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> DeviceReport? {
     switch kind {
-    case .reported, .state, .published: return nil
-    case .status, .presence, .sent, .undelivered, .brokerConnected: break
+    case .reported, .artefactRequest, .state, .published, .answer: return nil
+    case .status, .presence, .retainedPresence, .sent, .undelivered, .brokerConnected, .followed: break
     }
     let at = message.eventTime
     switch try Uplink(kind, payload: message.value ?? []) {
     case .status(let answer):
       return .command(answer.id, CommandOccurrence(answer, at: at), answered: answer.status)
     case .sent(let id): return .command(id, CommandOccurrence(.sent, at: at), answered: nil)
+    case .followed(let answer): return .followed(answer.id, CommandOccurrence(answer, at: at))
     case .undelivered(let id, let reason):
       return .command(id, CommandOccurrence(.undelivered, at: at, detail: reason.rawValue), answered: nil)
-    case .presence(let online): return online ? .heard(reconnected: true) : nil
+    case .presence(let online):
+      return online ? .heard(reconnected: true, at: at, isInOrder: true) : .gone(at: at)
+    // One that was retained may be all that is left of a coming that no bridge saw: to send again is safe.
+    case .retainedPresence(let online): return online ? .retained(at: at) : nil
     case .brokerConnected: return .brokerConnected(offset: message.offset)
-    case .reported, .state, .published: return nil
+    case .reported, .artefactRequest, .state, .published, .answer: return nil
+    }
+  }
+}
+
+/// The answers of a batch that came on topics of devices' own, and the commands that they may belong to.
+struct OwnAnswers {
+  private let service: CommandsService
+  private var queues: [ExactText: AnswerQueue]
+
+  init(_ messages: [KafkaMessage], _ service: CommandsService, _ connection: PostgresConnection) async throws
+  {
+    self.service = service
+    var topics: Set<ExactText> = []
+    for message in messages where message.header(EventHeader.type) == Uplink.Kind.answer.rawValue {
+      if let answer = try? Self.read(message) { topics.insert(ExactText(answer.topic)) }
+    }
+    queues = try await service.answerQueues(topics, on: connection)
+  }
+
+  private static func read(_ message: KafkaMessage) throws -> OwnAnswer? {
+    guard case .answer(let answer) = try Uplink(.answer, payload: message.value ?? []) else { return nil }
+    return answer
+  }
+
+  /// What one of them says; nothing where nothing is open: what comes twice or too late is counted.
+  /// - Throws: why it is set aside.
+  mutating func reports(_ message: KafkaMessage) throws -> [(deviceId: String, report: DeviceReport)] {
+    guard let answer = try Self.read(message) else { return [] }
+    let at = message.eventTime
+    do {
+      let taken = try queues[ExactText(answer.topic), default: AnswerQueue([])].take(answer.text, at: at)
+      return [
+        // Not confirmed: such a device knows no receipts.
+        (
+          taken.of.deviceId,
+          .command(taken.of.id, CommandOccurrence(taken.answer, at: at), answered: nil)
+        ), (taken.of.deviceId, .heard(reconnected: false, at: at)),
+      ]
+    } catch AnswerQueue.Refusal.nothingOpen {
+      service.unknown.increment()
+      return []
     }
   }
 }

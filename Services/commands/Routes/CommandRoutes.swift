@@ -10,16 +10,9 @@ struct CommandRoutes: Sendable {
 
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let once = try await service.idempotency.once(request, context) { (command: Command) in
-      .json(command.json(withTimeline: false), status: 201)
+      .json(command.created, status: 201)
     }
-    let wanted = try request.decode { body in
-      let timeouts = body.optional("timeouts", Self.timeouts)
-      return CommandsService.Request(
-        type: body.required("type", .string(1...128)),
-        params: body.optional("params", .object) ?? JSONObject(),
-        lane: body.optional("lane", Self.lane) ?? "default", deliver: timeouts?.deliver,
-        acknowledge: timeouts?.acknowledge, complete: timeouts?.complete)
-    }
+    let wanted = try request.decode { CommandsService.Request(&$0) }
     let command = try await service.create(
       wanted, for: request.parameter("deviceId"), in: try context.scope(request), by: context.principal,
       trace: context.trace, once)
@@ -30,18 +23,12 @@ struct CommandRoutes: Sendable {
     try request.allow(query: ["status", "type", "since"])
     let scope = try context.scope(request)
     var filter = try CommandPage.filter(request)
-    filter.deviceId = try await service.device(request.parameter("deviceId"), in: scope).deviceId
+    filter.device = try await service.device(request.parameter("deviceId"), in: scope)
     filter.organisation = scope
-    filter.status = try request.query["status"].map { text in
-      guard let status = CommandStatus(rawValue: text) else {
-        let words = CommandStatus.allCases.map(\.rawValue).joined(separator: ", ")
-        throw Problem.badRequest("status must be one of \(words).")
-      }
-      return status
-    }
+    filter.status = try CommandPage.status(request)
     filter.type = request.query["type"]
     filter.since = try request.query["since"].map { text in
-      guard let time = Date(rfc3339: text) else {
+      guard let time = Date(rfc3339InAddress: text) else {
         throw Problem.badRequest("since must be a time of RFC 3339, such as 2026-01-31T12:00:00.000Z.")
       }
       return time
@@ -50,19 +37,47 @@ struct CommandRoutes: Sendable {
   }
 
   func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    .json(try await command(request, context).json(withTimeline: true))
+  }
+
+  func cancel(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    try request.refuseFields()
+    let command = try await command(request, context)
+    let cancelled = try await service.cancel(
+      command.head.id, in: command.head.organisationId, by: context.principal)
+    return .json(cancelled.json(withTimeline: true))
+  }
+
+  /// The command that the path names, of the device that it names, if it names one.
+  private func command(_ request: HTTPRequest, _ context: RequestContext) async throws -> Command {
     let scope = try context.scope(request)
     guard let command = try await service.command(try request.id("id", of: "command"), in: scope) else {
       throw Problem.notFound("command")
     }
     if request.pathParameters["deviceId"] != nil {
       let device = try await service.device(request.parameter("deviceId"), in: scope)
-      guard device.deviceId == command.head.deviceId else { throw Problem.notFound("command") }
+      guard command.isOf(device) else { throw Problem.notFound("command") }
     }
-    return .json(command.json(withTimeline: true))
+    return command
   }
 
   func invariants(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     .json(try await service.invariants(in: try context.scope(request)))
+  }
+}
+
+extension CommandsService.Request {
+  /// The fields of a command: of a single one, and of each of a campaign's.
+  init(_ body: inout JSONFields) {
+    let timeouts = body.optional("timeouts", Self.timeouts)
+    self.init(
+      type: body.required("type", .string(1...128)),
+      params: body.optional("params", .object) ?? JSONObject(),
+      lane: body.optional("lane", Self.lane) ?? "default",
+      delivery: Delivery(
+        isExclusive: body.optional("exclusive", .bool) ?? false,
+        waitMilliseconds: body.optional("waitTimeoutMs", .int(Delivery.waits)).map(Int64.init)),
+      deliver: timeouts?.deliver, acknowledge: timeouts?.acknowledge, complete: timeouts?.complete)
   }
 
   private static let timeouts = JSONShape<(deliver: Int?, acknowledge: Int?, complete: Int?)>.fields(
@@ -77,6 +92,13 @@ struct CommandRoutes: Sendable {
 
   private static let lane = JSONShape<String>.string(
     matching: "1 to 64 letters, digits, dots, dashes or underscores", Identifier.isName)
+}
+
+extension HTTPRequest {
+  /// For a request that says all with its path: a body may be left out or empty, but what it says is not passed over.
+  func refuseFields() throws {
+    if !body.isEmpty { try decode { _ in } }
+  }
 }
 
 /// Pages of commands, for both surfaces.
@@ -94,6 +116,17 @@ enum CommandPage {
     return filter
   }
 
+  /// `status`.
+  static func status(_ request: HTTPRequest) throws -> CommandStatus? {
+    try request.query["status"].map { text in
+      guard let status = CommandStatus(rawValue: text) else {
+        let words = CommandStatus.allCases.map(\.rawValue).joined(separator: ", ")
+        throw Problem.badRequest("status must be one of \(words).")
+      }
+      return status
+    }
+  }
+
   /// One page, and the cursor of the next if there is one.
   static func answer(
     _ service: CommandsService, _ filter: CommandStore.Filter, _ encode: (Command) -> JSON
@@ -108,19 +141,33 @@ enum CommandPage {
 }
 
 extension Command {
+  /// The answer to its creation.
+  fileprivate var created: JSON {
+    guard case .object(var object) = json(withTimeline: false), let device = deviceOnline else {
+      return json(withTimeline: false)
+    }
+    object["deviceOnline"] = .compact([
+      "online": .bool(device.online), "since": device.since.map { .string($0.rfc3339) },
+    ])
+    return .object(object)
+  }
+
   /// The command as `/api/v1` shows it.
   func json(withTimeline: Bool) -> JSON {
     .compact([
       "id": .string(head.id.text), "deviceId": .string(head.deviceId), "type": .string(head.type),
       "params": params,
-      "lane": .string(head.lane), "status": .string(progress.status.rawValue),
-      "reason": progress.reason.map { .string($0) }, "createdAt": .string(createdAt.rfc3339),
-      "createdBy": .string(createdBy), "sentAt": progress.sentAt.map { .string($0.rfc3339) },
-      "acknowledgedAt": progress.acknowledgedAt.map { .string($0.rfc3339) },
-      "completedAt": progress.completedAt.map { .string($0.rfc3339) },
-      "deadline": progress.deadline.map { .string($0.rfc3339) }, "attempts": .int(Int64(progress.attempts)),
-      "result": progress.result, "error": progress.error?.json, "lateOutcome": progress.lateOutcome,
-      "topic": .string(topic), "timeline": withTimeline ? .array(progress.timeline.map(\.json)) : nil,
+      "lane": .string(head.lane), "exclusive": delivery.isExclusive ? true : nil,
+      "waitTimeoutMs": delivery.waitMilliseconds.map { .int($0) }, "status": .string(state.status.rawValue),
+      "reason": state.reason.map { .string($0) }, "createdAt": .string(createdAt.rfc3339),
+      "createdBy": .string(createdBy), "sentAt": state.sentAt.map { .string($0.rfc3339) },
+      "acknowledgedAt": state.acknowledgedAt.map { .string($0.rfc3339) },
+      "completedAt": state.completedAt.map { .string($0.rfc3339) },
+      "deadline": state.deadline.map { .string($0.rfc3339) }, "attempts": .int(Int64(state.attempts)),
+      "result": state.result, "error": state.error?.json, "lateOutcome": state.lateOutcome,
+      "progress": state.progress, "retryOf": retryOf.map { .string($0.text) },
+      "retriedBy": retriedBy.map { .string($0.text) }, "bulkId": bulkId.map { .string($0.text) },
+      "topic": .string(topic), "timeline": withTimeline ? .array(state.timeline.map(\.json)) : nil,
     ])
   }
 }

@@ -35,7 +35,7 @@ struct DeviceCommandRoutes: Sendable {
     try request.allow(query: [])
     let scope = try context.scope(request)
     var filter = try CommandPage.filter(request)
-    filter.deviceId = try await service.device(request.parameter("id"), in: scope).deviceId
+    filter.device = try await service.device(request.parameter("id"), in: scope)
     filter.organisation = scope
     return try await CommandPage.answer(service, filter, \.record)
   }
@@ -56,6 +56,44 @@ struct DeviceCommandRoutes: Sendable {
   }
 }
 
+extension DeviceCommandRoutes {
+  func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let id = try request.id("id", of: "command")
+    try await service.delete(id, in: try context.scope(request), by: context.principal)
+    return .json(["success": true, "deleted": .string(id.text)])
+  }
+
+  func retry(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let id = try request.id("id", of: "command")
+    let once = try await service.idempotency.once(request, context) { (command: Command) in
+      .json([
+        "success": true, "original_command_id": .string(id.text),
+        "new_command": [
+          "command_id": .string(command.head.id.text), "status": .string(command.state.status.word),
+        ],
+      ])
+    }
+    try request.refuseFields()
+    let command = try await service.retry(
+      id, in: try context.scope(request), by: context.principal, trace: context.trace, once)
+    return try once.response(command)
+  }
+
+  func purge(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let days = try request.decode { $0.required("older_than_days", Self.days) }
+    let organisation = try context.organisation(request)
+    let now = Date.now.wholeMilliseconds
+    // Nothing is older than that, and a time before it could not be written.
+    let cutoff = max(now.addingTimeInterval(-days * 86_400), Date(timeIntervalSince1970: 0)).wholeMilliseconds
+    let deleted = try await service.purge(in: organisation, before: cutoff)
+    return .json(["success": true, "cutoff_date": .string(cutoff.rfc3339), "deleted": .int(deleted)])
+  }
+
+  private static let days = JSONShape<Double>(0, expected: "a number of at least 0") {
+    $0.double.flatMap { $0 >= 0 ? $0 : nil }
+  }
+}
+
 extension Command {
   /// The answer to its creation.
   fileprivate var created: JSON {
@@ -64,7 +102,7 @@ extension Command {
       "device_id": .string(head.deviceId),
       "device_type": .string(deviceType ?? Self.nativeType), "topic": .string(topic),
       "command": .string(head.type),
-      "status": .string(progress.status.word), "created_at": .string(createdAt.rfc3339),
+      "status": .string(state.status.word), "created_at": .string(createdAt.rfc3339),
     ])
   }
 
@@ -72,13 +110,14 @@ extension Command {
   fileprivate var record: JSON {
     guard case .object(var object) = created else { return created }
     let more: KeyValuePairs<String, JSON?> = [
-      "params": params, "reason": progress.reason.map { .string($0) },
-      "published_at": progress.sentAt.map { .string($0.rfc3339) },
-      "acknowledged_at": progress.acknowledgedAt.map { .string($0.rfc3339) },
-      "completed_at": progress.completedAt.map { .string($0.rfc3339) },
-      "deadline": progress.deadline.map { .string($0.rfc3339) }, "attempts": .int(Int64(progress.attempts)),
-      "result": progress.result, "error": progress.error?.json, "late_outcome": progress.lateOutcome,
-      "created_by": .string(createdBy),
+      "params": params, "reason": state.reason.map { .string($0) },
+      "published_at": state.sentAt.map { .string($0.rfc3339) },
+      "acknowledged_at": state.acknowledgedAt.map { .string($0.rfc3339) },
+      "completed_at": state.completedAt.map { .string($0.rfc3339) },
+      "deadline": state.deadline.map { .string($0.rfc3339) }, "attempts": .int(Int64(state.attempts)),
+      "result": state.result, "error": state.error?.json, "late_outcome": state.lateOutcome,
+      "progress": state.progress, "retry_of": retryOf.map { .string($0.text) },
+      "retried_by": retriedBy.map { .string($0.text) }, "created_by": .string(createdBy),
     ]
     for (name, value) in more { if let value { object[name] = value } }
     return .object(object)

@@ -1,3 +1,4 @@
+import CommandsDomain
 import FoundationEssentials
 import Postgres
 
@@ -5,9 +6,21 @@ import Postgres
 /// moves commands adds its differences to `command_tally`, in its own transaction and without waiting for any other; the
 /// sweeper adds them up in `command_count`. Both together are exact at every moment.
 extension CommandStore {
-  /// Counts by status of an organisation (of all, for nil), and how many open commands are looked at. The latter reads the
-  /// narrow table of what is open.
-  func counts(in organisation: UUID?) async throws -> (byStatus: [String: Int64], watched: Int64) {
+  /// Counts by status, how many open commands are looked at, and how many of these should have been a second ago.
+  struct Counts: Sendable {
+    var byStatus: [String: Int64] = [:]
+    var watched: Int64 = 0
+    var overdue: Int64 = 0
+
+    var created: Int64 { byStatus.values.reduce(0, +) }
+    var open: Int64 {
+      CommandStatus.allCases.filter(\.isOpen).reduce(0) { $0 + (byStatus[$1.rawValue] ?? 0) }
+    }
+    var openWithoutDeadline: Int64 { max(0, open - watched) }
+  }
+
+  /// Those of an organisation (of all, for nil). What is watched is read from the narrow table of what is open.
+  func counts(in organisation: UUID?) async throws -> Counts {
     // One statement is one snapshot: the numbers belong together while commands move. Kept plans: one for all, and one that
     // finds an organisation's counts by their key.
     let all: PostgresQuery =
@@ -16,12 +29,16 @@ extension CommandStore {
         SELECT status, number FROM command_count UNION ALL SELECT status, number FROM command_tally
       ) t GROUP BY status
       UNION ALL SELECT NULL, count(*) FROM open_command
+      UNION ALL SELECT 'overdue', count(*) FROM open_command WHERE look_at < now() - interval '1 s'
       """
     let rows = try await database.query(organisation.map(Self.ofOne) ?? all)
-    var counts: (byStatus: [String: Int64], watched: Int64) = ([:], 0)
+    var counts = Counts()
     for row in rows {
-      let (status, number) = try row.decode((String?, Int64).self)
-      if let status { counts.byStatus[status] = number } else { counts.watched = number }
+      switch try row.decode((String?, Int64).self) {
+      case (nil, let number): counts.watched = number
+      case ("overdue", let number): counts.overdue = number
+      case (let status?, let number): counts.byStatus[status] = number
+      }
     }
     return counts
   }
@@ -33,6 +50,8 @@ extension CommandStore {
       UNION ALL SELECT status, number FROM command_tally WHERE organisation_id = \(organisation)
     ) t GROUP BY status
     UNION ALL SELECT NULL, count(*) FROM open_command WHERE organisation_id = \(organisation)
+    UNION ALL SELECT 'overdue', count(*) FROM open_command
+    WHERE look_at < now() - interval '1 s' AND organisation_id = \(organisation)
     """
   }
 

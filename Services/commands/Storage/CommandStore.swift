@@ -11,7 +11,8 @@ struct CommandStore: Sendable {
   private static let columns = """
     id, organisation_id, device_id, type, lane, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent,
     hardware_id, device_type, params, created_at, created_by, status, reason, sent_at, acknowledged_at, completed_at,
-    deadline, attempts, result, error_code, error_message, late_outcome, rev, seq
+    deadline, attempts, result, error_code, error_message, late_outcome, progress, retry_of, retried_by, bulk_id, rev, seq,
+    exclusive, wait_ms, wait_ms IS NOT NULL AND heard_at IS NULL AS awaits_device, device_record, own
     """
 
   /// What never changes of a command.
@@ -30,41 +31,61 @@ struct CommandStore: Sendable {
     let command = Command(
       head: try head(row), hardwareId: try row["hardware_id"].decode(),
       deviceType: try row["device_type"].decode(),
-      params: try JSON(stored: row["params"].decode()), createdAt: try row["created_at"].decode(),
-      createdBy: try row["created_by"].decode(), progress: try progress(row))
+      params: try JSON(stored: row["params"].decode()),
+      delivery: Delivery(
+        isExclusive: try row["exclusive"].decode(), waitMilliseconds: try row["wait_ms"].decode()),
+      deviceRecord: try row["device_record"].decode(), createdAt: try row["created_at"].decode(),
+      createdBy: try row["created_by"].decode(), retryOf: try row["retry_of"].decode(),
+      retriedBy: try row["retried_by"].decode(), bulkId: try row["bulk_id"].decode(),
+      own: try own(row), state: try state(row))
     return (try row["seq"].decode(), command)
   }
 
-  private static func progress(_ row: PostgresRow) throws -> CommandProgress {
+  static func own(_ row: PostgresRow) throws -> OwnCommand? {
+    try row["own"].decode(PostgresJSON?.self).flatMap { OwnCommand(stored: try JSON(stored: $0)) }
+  }
+
+  private static func state(_ row: PostgresRow) throws -> CommandState {
     let error = try row["error_code"].decode(String?.self).map { code in
       CommandFault(code: code, message: try row["error_message"].decode(String?.self) ?? "")
     }
-    return CommandProgress(
+    return CommandState(
       status: try row["status"].decode(String.self).status, reason: try row["reason"].decode(),
       sentAt: try row["sent_at"].decode(), acknowledgedAt: try row["acknowledged_at"].decode(),
       completedAt: try row["completed_at"].decode(), deadline: try row["deadline"].decode(),
       attempts: try row["attempts"].decode(),
       result: try row["result"].decode(PostgresJSON?.self).map(JSON.init(stored:)), error: error,
+      awaitsDevice: try row["awaits_device"].decode(),
       lateOutcome: try row["late_outcome"].decode(PostgresJSON?.self).map(JSON.init(stored:)),
+      progress: try row["progress"].decode(PostgresJSON?.self).map(JSON.init(stored:)),
       rev: try row["rev"].decode(),
       timeline: try row["timeline"].decode(String?.self).map(TimelineEntry.read(lines:)) ?? [])
   }
 
   /// One command of an organisation (of any, for nil).
   func find(_ id: UUID, in organisation: UUID?) async throws -> Command? {
-    try await database.query(
-      """
-      SELECT \(unescaped: Self.columns), timeline FROM command
-      WHERE id = \(id) AND (\(organisation)::uuid IS NULL OR organisation_id = \(organisation))
-      """
-    ).first.map(Self.command)?.command
+    try await database.query(Self.find(id, in: organisation)).first.map(Self.command)?.command
+  }
+
+  /// As the transaction of this connection has left it.
+  func find(_ id: UUID, on connection: PostgresConnection) async throws -> Command? {
+    try await connection.query(Self.find(id, in: nil)).first.map(Self.command)?.command
+  }
+
+  private static func find(_ id: UUID, in organisation: UUID?) -> PostgresQuery {
+    """
+    SELECT \(unescaped: columns), timeline FROM command
+    WHERE id = \(id) AND (\(organisation)::uuid IS NULL OR organisation_id = \(organisation))
+    """
   }
 
   /// What a list shows.
   struct Filter: Sendable {
-    var deviceId: String?
+    var device: DeviceEntity?
     var organisation: UUID?
+    var bulkId: UUID?
     var status: CommandStatus?
+    var reason: String?
     var type: String?
     var since: Date?
     /// The `seq` of the last command of the page before.
@@ -74,10 +95,17 @@ struct CommandStore: Sendable {
 
   /// Commands, newest first, each with its place in the order, and without its story.
   func list(_ filter: Filter) async throws -> [(seq: Int64, command: Command)] {
-    var sql = PostgresQuery.StringInterpolation(literalCapacity: 600, interpolationCount: 7)
+    var sql = PostgresQuery.StringInterpolation(literalCapacity: 600, interpolationCount: 8)
     sql.appendLiteral("SELECT \(Self.columns), NULL::text AS timeline FROM command WHERE true")
-    if let deviceId = filter.deviceId { sql.append(" AND device_id = ", deviceId) }
+    if let device = filter.device {
+      sql.append(" AND device_id = ", device.deviceId)
+      // Of the record: one that had this deviceId before has a history of its own.
+      sql.append(" AND (device_record IS NULL OR device_record = ", device.id)
+      sql.appendLiteral(")")
+    }
     if let organisation = filter.organisation { sql.append(" AND organisation_id = ", organisation) }
+    if let bulkId = filter.bulkId { sql.append(" AND bulk_id = ", bulkId) }
+    if let reason = filter.reason { sql.append(" AND reason = ", reason) }
     if let status = filter.status { sql.append(" AND status = ", status.rawValue) }
     if let type = filter.type { sql.append(" AND type = ", type) }
     if let since = filter.since { sql.append(" AND created_at >= ", since) }

@@ -63,7 +63,7 @@ extension TimelineEntry {
   }
 }
 
-extension CommandProgress {
+extension CommandState {
   /// The entries that it has, as lines to be put behind those that are stored.
   var timelineText: String { timeline.reduce(into: "") { $0 += $1.line } }
 }

@@ -43,10 +43,27 @@ public struct Artefact: Sendable, Equatable {
     (self.createdAt, self.createdBy) = (createdAt, createdBy)
   }
 
+  /// Whether it is a hash as artefacts have it: 64 lower-case hexadecimal digits.
+  public static func isSHA256(_ text: String) -> Bool {
+    text.utf8.count == 64
+      && text.utf8.allSatisfy {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+          || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+      }
+  }
+
   /// What a device is told of it, and reports back.
   public var reference: ArtefactReference {
     ArtefactReference(id: id, version: version, sha256: sha256, contentType: contentType)
   }
+}
+
+/// Where an artefact's bytes are.
+public enum ArtefactBody: Sendable, Equatable {
+  /// Here: canonical JSON.
+  case inline([UInt8])
+  /// In the object store.
+  case object(ObjectKey)
 }
 
 /// As much of an artefact as a desired document says besides the content.

@@ -6,25 +6,36 @@ import Wire
 ///
 /// `rev` grows by one for each binding in the events of bindings, and for each device in the others.
 enum ConfigEvents {
-  static func bindingChanged(_ binding: Binding, deviceId: String, by author: ConfigService.Author) -> Event {
-    event("bindingChanged", binding, rev: binding.rev, deviceId: deviceId, at: binding.updatedAt, by: author)
-  }
-
-  static func bindingRemoved(
-    _ binding: Binding, deviceId: String, at now: Date, by author: ConfigService.Author
+  /// What became of a binding: `bindingCreated`, `bindingChanged` or `bindingRemoved`.
+  /// - Parameters:
+  ///   - binding: as it is now, or as it was before its end.
+  ///   - deviceId: of the single device that it is for; the key is then the device's, else the target's.
+  static func binding(
+    _ binding: Binding, _ change: BindingChange, deviceId: String?, in traceparent: String
   ) -> Event {
-    event("bindingRemoved", binding, rev: binding.rev + 1, deviceId: deviceId, at: now, by: author)
+    let type = change.before == nil ? "Created" : change.after == nil ? "Removed" : "Changed"
+    return Event(
+      topic: .configEvents, key: deviceId ?? binding.target.id.text, type: "martlet.config.binding\(type)",
+      json: .compact([
+        "rev": .int(change.rev), "organisationId": .string(binding.organisationId.text),
+        "deviceId": deviceId.map { .string($0) },
+        "at": .string(change.at.rfc3339), "bindingId": .string(binding.id.text),
+        "target": binding.target.json,
+        "slot": .string(binding.slot), "artefactId": .string(binding.artefactId.text),
+        "version": .int(Int64(binding.version)), "priority": .int(Int64(binding.priority)),
+        "before": change.before?.json, "after": change.after?.json, "by": .string(change.author),
+      ]), traceparent: traceparent)
   }
 
   static func event(
-    _ happening: DeviceConfiguration.Happening, of device: DeviceConfiguration, in traceparent: String?
+    _ event: DeviceConfiguration.ConfigurationEvent, of device: DeviceConfiguration, in traceparent: String?
   ) -> Event {
     var json: JSONObject = [
-      "rev": .int(happening.rev), "organisationId": .string(device.organisationId.text),
-      "deviceId": .string(device.deviceId), "at": .string(happening.at.rfc3339),
+      "rev": .int(event.rev), "organisationId": .string(device.organisationId.text),
+      "deviceId": .string(device.deviceId), "at": .string(event.at.rfc3339),
     ]
     let type: String
-    switch happening.what {
+    switch event.kind {
     case .documentChanged(let revision):
       type = "documentChanged"
       json["revision"] = .int(revision)
@@ -39,25 +50,15 @@ enum ConfigEvents {
       json["reported"] = slot.report?.json
       json["status"] = .string(state.status.rawValue)
       json["reason"] = state.reason.map { .string($0.rawValue) }
+    case .converged(let path, let slot):
+      type = "converged"
+      json["slot"] = .string(path)
+      json["bindingId"] = .string(slot.bindingId.text)
+      json["artefactId"] = .string(slot.artefact.id.text)
+      json["seconds"] = slot.convergedAt.map { .double($0.timeIntervalSince(slot.sinceAt)) }
     }
     return Event(
       topic: .configEvents, key: device.deviceId, type: "martlet.config.\(type)", json: .object(json),
       traceparent: traceparent)
-  }
-
-  private static func event(
-    _ type: String, _ binding: Binding, rev: Int64, deviceId: String, at: Date,
-    by author: ConfigService.Author
-  ) -> Event {
-    Event(
-      topic: .configEvents, key: deviceId, type: "martlet.config.\(type)",
-      json: [
-        "rev": .int(rev), "organisationId": .string(binding.organisationId.text),
-        "deviceId": .string(deviceId),
-        "at": .string(at.rfc3339), "bindingId": .string(binding.id.text), "target": binding.target.json,
-        "slot": .string(binding.slot), "artefactId": .string(binding.artefactId.text),
-        "version": .int(Int64(binding.version)), "priority": .int(Int64(binding.priority)),
-        "by": .string(author.name),
-      ], traceparent: author.traceparent)
   }
 }

@@ -23,16 +23,16 @@ struct ConfigurationChange: Sendable {
     for effect in decide(&after.configuration) {
       switch effect {
       case .send: isSent = true
-      case .tell(let happening):
-        events.append(ConfigEvents.event(happening, of: after.configuration, in: traceparent))
+      case .tell(let event):
+        events.append(ConfigEvents.event(event, of: after.configuration, in: traceparent))
       }
     }
   }
 }
 
 /// What a device or the broker said of a device's configuration.
-struct DeviceNews: Sendable {
-  enum What: Sendable {
+struct DeviceObservation: Sendable {
+  enum Kind: Sendable {
     /// The broker has the document.
     case published(revision: Int64)
     /// The device said this of its slots.
@@ -42,10 +42,10 @@ struct DeviceNews: Sendable {
   let deviceId: String
   let at: Date
   let traceparent: String?
-  let what: What
+  let kind: Kind
 
   func apply(to configuration: inout DeviceConfiguration) -> [DeviceConfiguration.Effect] {
-    switch what {
+    switch kind {
     case .published(let revision): configuration.published(revision, at: at)
     case .reported(let slots):
       slots.sorted { $0.key < $1.key }.flatMap {

@@ -2,7 +2,7 @@ import Loop
 import Observability
 import Runtime
 
-/// Sends documents again that the broker has not confirmed, and clears what deleted devices have left: what was missed is repaired by comparing, not by hoping
+/// Sends documents again that the broker has not confirmed, clears what deleted devices have left, and forgets old plans: what was missed is repaired by comparing, not by hoping
 /// that an event arrives. Any number of replicas share the work: each leaves out what another has in hand.
 struct DocumentSweeper: Service {
   private static let batch = 200
@@ -13,12 +13,24 @@ struct DocumentSweeper: Service {
   let logger: Logger
 
   func run() async throws {
+    var nextPlans = ContinuousClock.now
     while true {
       try await loop.sleep(for: Self.interval)
       do {
         while try await service.clearDeletedDevices(limit: Self.batch) == Self.batch {}
-        let count = try await service.sendDue(limit: Self.batch)
-        if count > 0 { logger.info("sent documents again", ["count": "\(count)"]) }
+        if .now >= nextPlans {
+          nextPlans = .now + .seconds(3600)
+          try await service.sweepPlans()
+        }
+        while try await service.doubtTheBroker(limit: Self.batch) == Self.batch {
+          try Task.checkCancellation()
+        }
+        var count = 0
+        repeat {
+          try Task.checkCancellation()
+          count = try await service.sendDue(limit: Self.batch)
+          if count > 0 { logger.info("sent documents again", ["count": "\(count)"]) }
+        } while count == Self.batch
       } catch is CancellationError {
         throw CancellationError()
       } catch { logger.warning("the sweep failed, trying again", ["error": "\(error)"]) }

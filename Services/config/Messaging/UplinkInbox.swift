@@ -1,11 +1,12 @@
+import Directory
 import FoundationEssentials
 import Kafka
 import Postgres
 import Runtime
 import Wire
 
-/// Reads `martlet.device.uplink`: reports, and the broker's confirmations of documents. Everything else there passes
-/// by unread, thousands a second of it: the type header is all that is looked at.
+/// Reads `martlet.device.uplink`: reports, requests, the broker's confirmations of documents, and who is there. Everything else there
+/// passes by unread, thousands a second of it: that it came from a device is all that counts.
 struct UplinkInbox: Sendable {
   let service: ConfigService
 
@@ -20,33 +21,71 @@ struct UplinkInbox: Sendable {
 
   func apply(_ messages: [KafkaMessage], _ connection: PostgresConnection) async throws -> BatchResult {
     var result = BatchResult()
-    var news: [DeviceNews] = []
-    var brokerIsNew = false
+    var news: [DeviceObservation] = []
+    var requests: [ArtefactRequest] = []
+    var words: [(deviceId: String, word: PresenceWord)] = []
+    var came: Set<String> = []
+    var brokerCame: Date?
     for message in messages {
       guard let kind = message.header(EventHeader.type).flatMap(Uplink.Kind.init(rawValue:)) else { continue }
-      switch kind {
-      case .reported, .published:
-        do { if let item = try Self.news(kind, message) { news.append(item) } } catch {
-          result.reject(message, error)
+      do {
+        switch kind {
+        case .reported, .published: if let item = try Self.news(kind, message) { news.append(item) }
+        case .presence, .retainedPresence:
+          if let word = try Self.word(kind, message) {
+            words.append((Self.deviceId(message), word))
+            if case .said(online: true, _) = word { came.insert(Self.deviceId(message)) }
+          }
+        case .artefactRequest: if let request = try Self.request(message) { requests.append(request) }
+        case .brokerConnected: brokerCame = max(message.eventTime, brokerCame ?? .distantPast)
+        case .status, .state, .sent, .undelivered, .answer, .followed: break
         }
-      case .brokerConnected: brokerIsNew = true
-      case .status, .state, .presence, .sent, .undelivered: break
-      }
+        if kind.isFromDevice, kind != .presence {
+          let word = PresenceWord.heard(at: message.eventTime, isInOrder: kind == .state)
+          words.append((Self.deviceId(message), word))
+        }
+      } catch { result.reject(message, error) }
     }
-    if !news.isEmpty { try await service.record(news, connection) }
-    if brokerIsNew { try await service.brokerMayHaveForgotten(connection) }
+    try await service.heard(words, connection)
+    try await service.record(news, heard: Set(words.map(\.deviceId)), came: came, connection)
+    if !requests.isEmpty { try await service.answer(requests, connection) }
+    if let brokerCame { try await service.brokerCame(at: brokerCame, connection) }
     return result
   }
 
-  private static func news(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> DeviceNews? {
-    let what: DeviceNews.What
+  private static func request(_ message: KafkaMessage) throws -> ArtefactRequest? {
+    guard case .artefactRequest(let sha256) = try Uplink(.artefactRequest, payload: message.value ?? [])
+    else {
+      return nil
+    }
+    return ArtefactRequest(
+      question: .init(deviceId: deviceId(message), sha256: sha256),
+      traceparent: message.header(EventHeader.traceparent))
+  }
+
+  private static func deviceId(_ message: KafkaMessage) -> String {
+    String(decoding: message.key ?? [], as: UTF8.self)
+  }
+
+  /// What the broker had retained may be old: that a device is there may be all that is left of its coming, that it is gone
+  /// proves nothing new.
+  private static func word(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> PresenceWord? {
     switch try Uplink(kind, payload: message.value ?? []) {
-    case .published(let revision): what = .published(revision: revision)
-    case .reported(let slots): what = .reported(slots)
+    case .presence(let online): .said(online: online, at: message.eventTime)
+    case .retainedPresence(let online): online ? .retained(at: message.eventTime) : nil
+    default: nil
+    }
+  }
+
+  private static func news(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> DeviceObservation? {
+    let observed: DeviceObservation.Kind
+    switch try Uplink(kind, payload: message.value ?? []) {
+    case .published(let revision): observed = .published(revision: revision)
+    case .reported(let slots): observed = .reported(slots)
     default: return nil
     }
-    return DeviceNews(
-      deviceId: String(decoding: message.key ?? [], as: UTF8.self), at: message.eventTime,
-      traceparent: message.header(EventHeader.traceparent), what: what)
+    return DeviceObservation(
+      deviceId: Self.deviceId(message), at: message.eventTime,
+      traceparent: message.header(EventHeader.traceparent), kind: observed)
   }
 }

@@ -6,7 +6,10 @@ struct DesiredStateRoutes: Sendable {
   let service: ConfigService
 
   func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    let reference = request.parameter("deviceId")
-    return .json(try await service.desiredState(reference, in: context.scope(request)).json)
+    try request.allow(query: ["explain"], isList: false)
+    let state = try await service.desiredState(
+      request.parameter("deviceId"), in: context.scope(request),
+      isExplained: try request.bool("explain") ?? false)
+    return .json(state.json)
   }
 }

@@ -6,14 +6,20 @@ import Wire
 
 extension JSONShape where Value == String {
   static var slot: JSONShape { .string(matching: "1 to 64 of A-Z a-z 0-9 . _ -", Identifier.isName) }
+}
 
-  /// A target, of which the devices' ids are all that there is yet.
-  static var deviceTarget: JSONShape {
-    .fields("") { target in
-      let type = target.required("type", .word(TargetType.device))
-      if type != .device { target.fail("type", "\(type.rawValue) is not available yet; DEVICE is") }
-      return target.required("id", .string(1...64))
+extension JSONShape where Value == ConfigService.TargetReference {
+  static var target: JSONShape {
+    .fields(ConfigService.TargetReference(type: .device, id: "")) { target in
+      ConfigService.TargetReference(
+        type: target.required("type", .word(.device)), id: target.required("id", .string(1...64)))
     }
+  }
+}
+
+extension JSONShape where Value == String {
+  static var contentType: JSONShape {
+    .string(matching: "a media type, such as application/octet-stream", ContentType.isValid)
   }
 }
 
@@ -36,6 +42,32 @@ extension HTTPRequest {
         "\(name) must be one of \(E.allCases.map(\.rawValue).joined(separator: ", ")).")
     }
     return value
+  }
+
+  /// A slot's name.
+  /// - Throws: 400 for what no slot is called.
+  func optionalSlot(_ name: String) throws -> String? {
+    guard let text = query[name] else { return nil }
+    guard Identifier.isName(text) else {
+      throw Problem.badRequest("\(name) must be 1 to 64 of A-Z a-z 0-9 . _ -.")
+    }
+    return text
+  }
+
+  /// A hash as artefacts have it.
+  /// - Throws: 400 for what is none.
+  func optionalSHA256(_ name: String) throws -> String? {
+    guard let text = query[name] else { return nil }
+    guard Artefact.isSHA256(text) else {
+      throw Problem.badRequest("\(name) must be 64 lower-case hexadecimal digits.")
+    }
+    return text
+  }
+
+  /// A whole number.
+  /// - Throws: 400 for what is none, or out of range.
+  func optionalInt(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
+    query[name] == nil ? nil : try int(name, default: range.lowerBound, in: range)
   }
 
   /// Answers the page that `limit` and `cursor` ask for, of a list in the order of ids.

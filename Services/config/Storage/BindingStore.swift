@@ -17,11 +17,13 @@ struct BindingStore: Sendable {
 
   let database: PostgresClient
 
-  /// Locks the binding of a target and slot until the transaction ends.
+  /// Locks the binding of a target and slot until the transaction ends, also one that is not there yet: of two that make it
+  /// at once, the second finds the first's.
   func lock(
     _ target: Target, slot: String, in organisation: UUID, _ connection: PostgresConnection
   ) async throws -> Binding? {
-    try await connection.query(
+    try await connection.enqueue([BindingLock.take(target, slot: slot, in: organisation)])
+    return try await connection.query(
       """
       SELECT \(unescaped: Self.columns) FROM binding b JOIN artefact a ON a.id = b.artefact_id
       WHERE (b.organisation_id, b.target_type, b.target_id, b.slot)
@@ -85,28 +87,56 @@ struct BindingStore: Sendable {
     ).map(Self.binding)
   }
 
-  /// How far the devices are for which these bindings have won. Counted over the few different observations that
-  /// there can be, each of which Domain turns into its state: the same answer as for the single device.
-  func convergence(_ bindings: [UUID]) async throws -> [UUID: Convergence] {
-    let rows = try await database.query(
+  /// The bindings of these targets, with what their artefacts are for.
+  /// - Parameter organisations: whose bindings: a public board is a target of many.
+  func active(
+    of targets: some Collection<Target>, in organisations: Set<UUID>, _ connection: PostgresConnection
+  ) async throws -> [Target: [ActiveBinding]] {
+    let rows = try await connection.query(
       """
-      SELECT s.binding_id, c.published_revision >= s.since, s.reported_status,
-             COALESCE(s.reported_version = a.version, false), COALESCE(s.reported_sha256 = a.sha256, false),
-             count(*)
-      FROM desired_slot s
-      JOIN device_configuration c ON c.device_id = s.device_id
-      JOIN artefact a ON a.id = s.artefact_id
-      WHERE s.binding_id = ANY(\(bindings)::uuid[]) GROUP BY 1, 2, 3, 4, 5
+      SELECT \(unescaped: Self.columns), a.profile_type, a.profile_id, a.sha256, a.content_type
+      FROM binding b JOIN artefact a ON a.id = b.artefact_id
+      WHERE b.target_id = ANY(\(Array(Set(targets.map(\.id))))::uuid[])
+        AND b.organisation_id = ANY(\(Array(organisations))::uuid[])
       """)
-    return try rows.reduce(into: [:]) { convergences, row in
-      let (binding, isDelivered, status, isVersion, isHash, count) = try row.decode(
-        (UUID, Bool, ReportedSlot.Status?, Bool, Bool, Int).self)
-      let report = status.map {
-        SlotState.Observation(status: $0, isDesiredVersion: isVersion, isDesiredHash: isHash)
-      }
-      convergences[binding, default: Convergence()]
-        .add(SlotState(isDelivered: isDelivered, report: report), count: count)
+    return try rows.reduce(into: [:]) { found, row in
+      let binding = try Self.binding(row)
+      let active = ActiveBinding(
+        binding,
+        profile: Profile(type: try row["profile_type"].decode(), id: try row["profile_id"].decode()),
+        artefact: ArtefactReference(
+          id: binding.artefactId, version: binding.version, sha256: try row["sha256"].decode(),
+          contentType: try row["content_type"].decode()))
+      found[binding.target, default: []].append(active)
     }
+  }
+
+  /// How far the devices and components are for which these bindings have won: from the rows that the resolver writes, read
+  /// from an index.
+  func convergence(_ bindings: [UUID]) async throws -> [UUID: Convergence] {
+    guard !bindings.isEmpty else { return [:] }
+    let results = try await database.pipeline([
+      """
+      SELECT binding_id, status, count(*) FROM desired_slot
+      WHERE binding_id = ANY(\(bindings)::uuid[]) GROUP BY 1, 2
+      """,
+      """
+      SELECT binding_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds), percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)
+      FROM (
+        SELECT binding_id, extract(epoch FROM converged_at - since_at)::float8 AS seconds FROM desired_slot
+        WHERE binding_id = ANY(\(bindings)::uuid[]) AND status = 'ACCEPTED' AND converged_at IS NOT NULL
+      ) s GROUP BY 1
+      """,
+    ])
+    var convergences: [UUID: Convergence] = [:]
+    for (binding, status, count) in try results[0].decode((UUID, SlotState.Status, Int).self) {
+      convergences[binding, default: Convergence()].add(status, count: count)
+    }
+    for (binding, median, slow) in try results[1].decode((UUID, Double, Double).self) {
+      convergences[binding]?.medianSeconds = median
+      convergences[binding]?.slowSeconds = slow
+    }
+    return convergences
   }
 
   private static let columns =
@@ -116,18 +146,17 @@ struct BindingStore: Sendable {
     """
 
   private static func binding(_ row: PostgresRow) throws -> Binding {
-    let (
-      id, organisation, type, target, slot, artefact, version, priority, rev, createdAt, updatedAt, updatedBy
-    ) =
-      try row.decode(
-        (UUID, UUID, TargetType, UUID, String, UUID, Int, Int, Int64, Date, Date, String).self)
-    return Binding(
-      id: id, organisationId: organisation, target: Target(type: type, id: target), slot: slot,
-      artefactId: artefact,
-      version: version, priority: priority, rev: rev, createdAt: createdAt, updatedAt: updatedAt,
-      updatedBy: updatedBy)
+    Binding(
+      id: try row["id"].decode(), organisationId: try row["organisation_id"].decode(),
+      target: Target(type: try row["target_type"].decode(), id: try row["target_id"].decode()),
+      slot: try row["slot"].decode(), artefactId: try row["artefact_id"].decode(),
+      version: try row["version"].decode(), priority: try row["priority"].decode(),
+      rev: try row["rev"].decode(),
+      createdAt: try row["created_at"].decode(), updatedAt: try row["updated_at"].decode(),
+      updatedBy: try row["updated_by"].decode())
   }
 }
 
 extension TargetType: PostgresCodable {}
 extension ReportedSlot.Status: PostgresCodable {}
+extension SlotState.Status: PostgresCodable {}

@@ -14,23 +14,35 @@ struct ConfigurationStore: Sendable {
     var traceparent: String?
   }
 
-  /// Sees to it that the device has a row to lock. A deviceId that is used again keeps its revision, which a
-  /// retained document may carry.
-  func ensure(_ device: DeviceEntity, _ connection: PostgresConnection) async throws {
-    // What the one before had, and said of it, is not the new one's.
-    try await connection.query(
+  /// Sees to it that these devices have a row each, and locks them, always in one order. Devices that the directory's copy does
+  /// not have are left out, and so are all of organisations that bind nothing: nothing can reach them.
+  ///
+  /// A deviceId that is used again keeps its revision, which a retained document may carry; what the one before had, and
+  /// said of it, is not the new one's. Ids of records grow, so the younger record is the one that has the deviceId.
+  /// - Parameter isFirst: whether a binding is about to be made, which may be the organisation's first.
+  func ensure(_ recordIds: [UUID], isFirst: Bool = false, _ connection: PostgresConnection) async throws {
+    let taken = try await connection.query(
       """
-      DELETE FROM desired_slot s USING device_configuration c
-      WHERE c.device_id = \(device.deviceId) AND c.record_id <> \(device.id) AND s.device_id = c.device_id
-      """)
-    try await connection.query(
+        INSERT INTO device_configuration AS c
+          (device_id, record_id, organisation_id, revision, rev, published_revision, attempts)
+        SELECT device_id, id, organisation_id, 0, 0, 0, 0 FROM directory_device d
+        WHERE id = ANY(\(recordIds)::uuid[])
+          AND NOT EXISTS (SELECT FROM directory_device o WHERE o.device_id = d.device_id AND o.id > d.id)
+          AND COALESCE(NULLIF(\(isFirst), false),
+            (SELECT true FROM binding b WHERE b.organisation_id = d.organisation_id LIMIT 1),
+            (SELECT true FROM device_configuration p WHERE p.device_id = d.device_id LIMIT 1), false)
+        ORDER BY device_id
+        ON CONFLICT (device_id) DO UPDATE
+          SET (record_id, organisation_id, resolved_rev, published_revision, published_at, confirmed_at, next_attempt_at)
+            = (EXCLUDED.record_id, EXCLUDED.organisation_id, 0, 0, NULL, NULL, NULL)
+          WHERE c.record_id < EXCLUDED.record_id
+        RETURNING device_id
       """
-      INSERT INTO device_configuration AS c
-        (device_id, record_id, organisation_id, revision, rev, published_revision, attempts)
-      VALUES (\(device.deviceId), \(device.id), \(device.organisationId), 0, 0, 0, 0)
-      ON CONFLICT (device_id) DO UPDATE SET (record_id, organisation_id)
-        = (EXCLUDED.record_id, EXCLUDED.organisation_id) WHERE c.record_id <> EXCLUDED.record_id
-      """)
+    ).decode(String.self)
+    // A statement of its own, which sees what was written while the first waited for the row.
+    if !taken.isEmpty {
+      try await connection.enqueue(["DELETE FROM desired_slot WHERE device_id = ANY(\(taken)::text[])"])
+    }
   }
 
   /// Locks these devices' configurations until the transaction ends, always in one order, so that nobody waits in a
@@ -59,11 +71,25 @@ struct ConfigurationStore: Sendable {
     return try Self.stored(results)
   }
 
-  /// The same for a device by its record id.
-  func lock(recordId: UUID, _ connection: PostgresConnection) async throws -> [Stored] {
-    let rows = try await connection.query(
-      "SELECT device_id FROM device_configuration WHERE record_id = \(recordId)")
-    return try await lock(rows.map { try $0.decode(String.self) }, connection)
+  /// The same by record ids, with the devices as the directory's copy has them once their configurations are locked: who
+  /// decides by them decides by the newest. A device that is not in the copy is left out: it keeps what it has.
+  func lock(
+    recordIds: [UUID], _ connection: PostgresConnection
+  ) async throws -> [(stored: Stored, device: DeviceEntity)] {
+    let locked = try await connection.query(
+      """
+      SELECT \(unescaped: Self.columns) FROM device_configuration
+      WHERE record_id = ANY(\(recordIds)::uuid[]) ORDER BY device_id FOR UPDATE
+      """)
+    let deviceIds = try locked.map { try $0["device_id"].decode(String.self) }
+    let results = try await connection.pipeline([
+      Self.slots(of: deviceIds), DirectoryDevices.query(recordIds),
+    ])
+    let devices = Dictionary(
+      try DirectoryDevices.read(results[1]).map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+    return try Self.stored([locked, results[0]]).compactMap { stored in
+      devices[stored.configuration.recordId].map { (stored, $0) }
+    }
   }
 
   /// Locks documents that are due to be sent again, leaving out those that another replica has in hand.
@@ -76,41 +102,17 @@ struct ConfigurationStore: Sendable {
     return try await lock(rows.map { try $0.decode(String.self) }, connection)
   }
 
-  /// One device's configuration as it is now.
-  func find(_ device: DeviceEntity) async throws -> DeviceConfiguration? {
+  /// One device's configuration as it is now, and whether the device is connected, as far as this service has heard.
+  func find(_ device: DeviceEntity) async throws -> (DeviceConfiguration, isOnline: Bool)? {
     let results = try await database.pipeline([
       """
       SELECT \(unescaped: Self.columns) FROM device_configuration
       WHERE device_id = \(device.deviceId) AND record_id = \(device.id)
       """, Self.slots(of: [device.deviceId]),
+      "SELECT online FROM device_presence WHERE device_id = \(device.deviceId)",
     ])
-    return try Self.stored(results).first?.configuration
-  }
-
-  /// The bindings that reach each device, and whose artefact is for it. Reads the directory's copy of the devices.
-  func candidates(
-    _ deviceIds: [String], _ connection: PostgresConnection
-  ) async throws -> [String: [Candidate]] {
-    let rows = try await connection.query(
-      """
-      SELECT d.device_id, b.id, b.slot, b.target_type, b.priority, b.created_at,
-             a.id, a.version, a.sha256, a.content_type
-      FROM directory_device d
-      JOIN device_configuration c ON (c.device_id, c.record_id) = (d.device_id, d.id)
-      JOIN binding b ON b.target_type = 'DEVICE' AND b.target_id = d.id AND b.organisation_id = d.organisation_id
-      JOIN artefact a ON a.id = b.artefact_id AND a.profile_type = 'DEVICE_PROFILE' AND a.profile_id = d.board_id
-      WHERE d.device_id = ANY(\(deviceIds)::text[])
-      """)
-    return try rows.reduce(into: [:]) { candidates, row in
-      let (deviceId, binding, slot, type, priority, boundAt, artefact, version, sha256, contentType) =
-        try row.decode(
-          (String, UUID, String, TargetType, Int, Date, UUID, Int, String, String).self)
-      candidates[deviceId, default: []].append(
-        Candidate(
-          bindingId: binding, path: slot, targetType: type, priority: priority, boundAt: boundAt,
-          artefact: ArtefactReference(
-            id: artefact, version: version, sha256: sha256, contentType: contentType)))
-    }
+    let isOnline = try results[2].first?.decode(Bool.self) ?? false
+    return try Self.stored(results).first.map { ($0.configuration, isOnline) }
   }
 
   /// Writes what has changed.
@@ -135,29 +137,72 @@ struct ConfigurationStore: Sendable {
   }
 
   /// Devices that are no more should have nothing and count for nobody; the revision stays, for who gets the deviceId next.
-  func clear(_ devices: [DeletedDevice], _ connection: PostgresConnection) async throws {
-    let rows = try await connection.query(
+  /// - Returns: what the broker may keep of them: by deviceId and topic.
+  func clear(_ devices: [DeletedDevice], _ connection: PostgresConnection) async throws -> [(
+    deviceId: String, topic: DeviceTopic
+  )] {
+    let ids = devices.map(\.id)
+    // A document of who has the deviceId now stays: it has taken the place of theirs.
+    let documents = try await connection.query(
       """
-      SELECT device_id FROM device_configuration WHERE record_id = ANY(\(devices.map(\.id))::uuid[])
+      SELECT device_id FROM device_configuration c
+      WHERE device_id = ANY(\(devices.compactMap(\.deviceId))::text[]) AND (record_id = ANY(\(ids)::uuid[])
+        OR NOT EXISTS (SELECT FROM desired_slot s WHERE s.device_id = c.device_id))
       ORDER BY device_id FOR UPDATE
-      """)
-    let deviceIds = try rows.decode(String.self)
-    try await connection.pipeline([
-      "DELETE FROM desired_slot WHERE device_id = ANY(\(deviceIds)::text[])",
       """
-      UPDATE device_configuration SET next_attempt_at = NULL, published_at = NULL
-      WHERE device_id = ANY(\(deviceIds)::text[])
+    ).decode(String.self)
+    let answers = try await connection.pipeline([
+      """
+      DELETE FROM desired_slot WHERE device_id IN (
+        SELECT device_id FROM device_configuration WHERE record_id = ANY(\(ids)::uuid[]))
+      """,
+      """
+      UPDATE device_configuration SET next_attempt_at = NULL, published_at = NULL, confirmed_at = NULL, published_revision = 0
+      WHERE record_id = ANY(\(ids)::uuid[])
+      """,
+      """
+      SELECT d.id FROM unnest(\(devices.compactMap(\.deviceId))::text[]) AS d (id)
+      WHERE NOT EXISTS (SELECT FROM directory_device o WHERE o.device_id = d.id)
       """,
     ])
+    return documents.map { ($0, .desired) } + (try answers[2].decode(String.self).map { ($0, .presence) })
   }
 
-  /// The broker may have forgotten what it got since then: all of it is due again.
-  func forget(since: Date, at now: Date, _ connection: PostgresConnection) async throws {
-    try await connection.query(
+  /// Of these devices those whose document the broker confirmed before then, if at all, and of which nobody asked since.
+  static func stale(_ deviceIds: [String], confirmedBefore time: Date) -> PostgresQuery {
+    """
+    SELECT device_id FROM device_configuration
+    WHERE device_id = ANY(\(deviceIds)::text[]) AND revision > 0 AND next_attempt_at IS NULL
+      AND (confirmed_at IS NULL OR confirmed_at < \(time))
+    """
+  }
+
+  /// A broker that is new, or has lost what it had: what it confirmed before may be gone.
+  static func brokerCame(at time: Date, heardAt now: Date) -> PostgresQuery {
+    "INSERT INTO broker_start (at, heard_at) VALUES (\(time), \(now)) ON CONFLICT DO NOTHING"
+  }
+
+  /// Makes documents due again that the broker confirmed within an hour before it last came, a page of them.
+  ///
+  /// For a minute after that: what was confirmed just before may be read later than that it came.
+  /// - Returns: how many.
+  func forget(at now: Date, limit: Int, _ connection: PostgresConnection) async throws -> Int {
+    let starts = try await connection.query("SELECT max(at), max(heard_at) FROM broker_start")
+    let (start, heard) = try starts[0].decode((Date?, Date?).self)
+    guard let start, let heard else { return 0 }
+    let due = try await connection.query(
       """
-      UPDATE device_configuration SET next_attempt_at = \(now), attempts = 0
+      UPDATE device_configuration SET attempts = 0, next_attempt_at = \(now + Delivery.patience(attempts: 0))
       WHERE device_id IN (
-        SELECT device_id FROM device_configuration WHERE published_at >= \(since) ORDER BY device_id FOR UPDATE)
-      """)
+        SELECT device_id FROM device_configuration
+        WHERE confirmed_at BETWEEN \(start - Delivery.trust) AND \(start) AND next_attempt_at IS NULL
+        ORDER BY device_id LIMIT \(limit) FOR UPDATE)
+      RETURNING device_id
+      """
+    ).count
+    if due == 0, heard < now - 60 {
+      try await connection.enqueue(["DELETE FROM broker_start WHERE at <= \(start)"])
+    }
+    return due
   }
 }

@@ -6,25 +6,28 @@ public struct Device: Sendable, Equatable {
   public let id: UUID
   public let createdAt: Date
   public var updatedAt: Date
-  public let mcuId: String
-  public let boardId: UUID
+  public var mcuId: String
+  public var boardId: UUID
   /// Its board's.
   public var soc: String
   public let organisationId: UUID
   public let deviceId: String
   public var metadata: Metadata
+  /// The record id of its network.
+  public var networkId: UUID?
   public var name: String?
   /// Grows by one with each change.
   public var rev: Int64
 
   public init(
     id: UUID, createdAt: Date, updatedAt: Date, mcuId: String, boardId: UUID, soc: String,
-    organisationId: UUID,
-    deviceId: String, metadata: Metadata, name: String?, rev: Int64
+    organisationId: UUID, deviceId: String, metadata: Metadata, networkId: UUID? = nil, name: String?,
+    rev: Int64
   ) {
     (self.id, self.createdAt, self.updatedAt, self.mcuId) = (id, createdAt, updatedAt, mcuId)
     (self.boardId, self.soc, self.organisationId) = (boardId, soc, organisationId)
-    (self.deviceId, self.metadata, self.name, self.rev) = (deviceId, metadata, name, rev)
+    (self.deviceId, self.metadata, self.networkId) = (deviceId, metadata, networkId)
+    (self.name, self.rev) = (name, rev)
   }
 
   /// As the API writes it.
@@ -34,7 +37,7 @@ public struct Device: Sendable, Equatable {
       "updatedAt": .string(updatedAt.rfc3339),
       "mcuId": .string(mcuId), "boardId": .string(boardId.text),
       "organisationId": .string(organisationId.text), "deviceId": .string(deviceId),
-      "metadata": metadata.json,
+      "metadata": metadata.json, "networkId": networkId.map { .string($0.text) },
       "name": name.map { .string($0) },
     ])
   }
@@ -67,7 +70,8 @@ public struct NewDevice: Sendable, Equatable {
       boardId: body.required("boardId", .uuid), soc: "",
       organisationId: body.organisation(default: organisation),
       deviceId: body.optional("deviceId", Device.deviceId) ?? Identifier.randomDeviceId(),
-      metadata: body.metadata("metadata") ?? [:], name: body.optional("name", Device.name), rev: 1)
+      metadata: body.metadata("metadata") ?? [:], networkId: body.optional("networkId", .uuid),
+      name: body.optional("name", Device.name), rev: 1)
     initialState = body.optional("initialDeviceState", DeviceSoftware.shape) ?? JSONObject()
   }
 }
@@ -76,28 +80,37 @@ extension Device {
   /// What a PATCH makes of it: JSON Merge Patch (RFC 7396) of the document.
   public func patched(by patch: JSON, at time: Date) throws(JSONFaults) -> Device {
     var fields = JSONFields(json.merged(with: patch))
-    fields.fixed(["id", "createdAt", "mcuId", "boardId", "organisationId", "deviceId"], as: json)
-    var changed = next(at: time)
+    fields.fixed(["id", "createdAt", "organisationId", "deviceId"], as: json)
+    var changed = self
+    changed.mcuId = fields.required("mcuId", Self.mcuId)
+    changed.boardId = fields.required("boardId", .uuid)
     changed.metadata = fields.metadata("metadata") ?? [:]
+    changed.networkId = fields.optional("networkId", .uuid)
     changed.name = fields.optional("name", Self.name)
     try fields.finish()
-    return changed
+    return next(changed, at: time)
   }
 
-  /// What a PUT makes of it: `{metadata?: {operation, value}, name?}`; what is left out stays.
+  /// What a PUT makes of it: `{metadata?: {operation, value}, mcuId?, boardId?, networkId?, name?}`; what is left out
+  /// stays, and null removes the last two.
   public func changed(by body: JSON, at time: Date) throws(JSONFaults) -> Device {
     var fields = JSONFields(body)
-    var changed = next(at: time)
+    var changed = self
     if let metadata = fields.optional("metadata", MetadataChange.shape) {
       changed.metadata = metadata.applied(to: self.metadata)
     }
+    if fields.has("mcuId") { changed.mcuId = fields.required("mcuId", Self.mcuId) }
+    if fields.has("boardId") { changed.boardId = fields.required("boardId", .uuid) }
+    if fields.has("networkId") { changed.networkId = fields.optional("networkId", .uuid) }
     if fields.has("name") { changed.name = fields.optional("name", Self.name) }
     try fields.finish()
-    return changed
+    return next(changed, at: time)
   }
 
-  private func next(at time: Date) -> Device {
-    var next = self
+  /// The next revision; itself if nothing has changed, so that the same change twice is the same as once.
+  func next(_ changed: Device, at time: Date) -> Device {
+    guard changed.json != json else { return self }
+    var next = changed
     next.updatedAt = time
     next.rev += 1
     return next

@@ -1,14 +1,14 @@
 import Wire
 
 /// What a PUT does to the metadata of a device.
-enum MetadataChange: Sendable, Equatable {
+enum MetadataChange: Sendable {
   /// Fields that have a value are set, those that have none are removed, the others stay.
-  case patch([String: String?])
+  case patch([Named<String?>])
   case replace(Metadata)
 
   private enum Operation: String, CaseIterable { case patch, replace }
 
-  static let shape = JSONShape<MetadataChange>.fields(.patch([:])) { body in
+  static let shape = JSONShape<MetadataChange>.fields(.patch([])) { body in
     switch body.required("operation", .word(Operation.patch)) {
     case .patch: .patch(body.metadataPatch("value"))
     case .replace: .replace(body.replacement())
@@ -17,7 +17,7 @@ enum MetadataChange: Sendable, Equatable {
 
   func applied(to metadata: Metadata) -> Metadata {
     switch self {
-    case .patch(let changes): changes.reduce(into: metadata) { $0[$1.key] = $1.value }
+    case .patch(let changes): metadata.changed(changes)
     case .replace(let metadata): metadata
     }
   }

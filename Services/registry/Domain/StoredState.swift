@@ -20,25 +20,28 @@ public struct StoredState: Sendable, Equatable {
   public let attributes: JSONObject
   /// When the last packet came; nil if none ever did.
   public let lastSeenAt: Date?
-  /// The route that the last packet named; nil if the device itself was connected.
+  /// The route that the last packet named, in the order in which the device sent them; nil if the device itself was connected.
   public let route: JSON?
+  /// When the device sent that packet; nil if none ever came.
+  public let routeAt: Date?
   public let presence: Presence?
   /// How many times the device has connected.
   public let connectionEpoch: Int64
 
   public init(
     createdAt: Date, updatedAt: Date, attributes: JSONObject, lastSeenAt: Date?, route: JSON?,
-    presence: Presence?, connectionEpoch: Int64
+    routeAt: Date?, presence: Presence?, connectionEpoch: Int64
   ) {
     (self.createdAt, self.updatedAt, self.attributes) = (createdAt, updatedAt, attributes)
-    (self.lastSeenAt, self.route, self.presence) = (lastSeenAt, route, presence)
+    (self.lastSeenAt, self.route, self.routeAt) = (lastSeenAt, route, routeAt)
+    self.presence = presence
     self.connectionEpoch = connectionEpoch
   }
 
   /// The last route; nil if the device has never been heard from.
   /// - Parameter broker: what to call the broker that devices connect to.
   public func lastRoute(broker: String) -> JSON? {
-    lastSeenAt.map { route ?? Route.mqtt(broker: broker, at: $0) }
+    routeAt.map { route ?? Route.mqtt(broker: broker, at: $0) }
   }
 
   /// As the API writes it.
@@ -57,7 +60,7 @@ public struct StoredState: Sendable, Equatable {
       "createdAt": .string(createdAt.rfc3339), "updatedAt": .string(updatedAt.rfc3339),
       "applicationId": id, "applicationVersion": version, "algorithms": algorithms,
       "lastRoute": route, "lastRouteInterface": route?["interface"],
-      "lastRouteTime": route.flatMap { _ in lastSeenAt }.map { .string($0.rfc3339) },
+      "lastRouteTime": route.flatMap { _ in routeAt }.map { .string($0.rfc3339) },
       "lastRouteUdpAddress": route?["udp"]?["address"], "lastRouteUdpTime": route?["udp"]?["time"],
       "lastSeenAt": lastSeenAt.map { .string($0.rfc3339) }, "online": presence.map { .bool($0.online) },
       "onlineEvidence": presence?.evidence(now: now),
@@ -71,7 +74,7 @@ public struct StoredState: Sendable, Equatable {
 public enum PresenceSource: String, Sendable, CaseIterable {
   /// It, or its will, said so.
   case presence
-  /// It was heard from after it was said to be gone.
+  /// It was heard from, with no word that it has gone since.
   case uplink
 }
 

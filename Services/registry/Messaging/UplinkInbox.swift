@@ -12,34 +12,37 @@ struct UplinkInbox: Sendable {
   /// For `BatchConsumer`: one batch, inside its transaction.
   func apply(_ messages: [KafkaMessage], _ connection: PostgresConnection) async throws -> BatchResult {
     var result = BatchResult()
-    var heard: [Heard] = []
-    heard.reserveCapacity(messages.count)
+    var observations: [DeviceObservation] = []
+    observations.reserveCapacity(messages.count)
     for message in messages {
       // What is not from a device, or of a kind that only a newer bridge knows, is none of our business.
       guard let kind = message.header(EventHeader.type).flatMap(Uplink.Kind.init(rawValue:)),
-        kind.isFromDevice
+        kind.isFromDevice || kind == .retainedPresence
       else { continue }
-      do { heard.append(try Self.read(kind, message)) } catch { result.reject(message, error) }
+      do { observations.append(try Self.read(kind, message)) } catch { result.reject(message, error) }
     }
-    try await registry.apply(StateChange.fold(heard), on: connection)
+    try await registry.apply(StateChange.fold(observations), on: connection)
     return result
   }
 
-  private static func read(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> Heard {
-    Heard(
+  private static func read(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> DeviceObservation {
+    DeviceObservation(
       deviceId: String(decoding: message.key ?? [], as: UTF8.self), at: message.eventTime,
-      what: try what(kind, message))
+      fact: try fact(kind, message))
   }
 
-  private static func what(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> Heard.What {
+  private static func fact(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> DeviceObservation.Fact {
     switch kind {
     // That it came is enough: these are the many, and what they say is for others.
-    case .status, .reported, .sent, .undelivered, .published, .brokerConnected: return .packet
-    case .state, .presence: break
+    case .status, .reported, .artefactRequest, .sent, .undelivered, .published, .brokerConnected, .answer,
+      .followed:
+      return .packet
+    case .state, .presence, .retainedPresence: break
     }
     switch try Uplink(kind, payload: message.value ?? []) {
     case .state(let state): return .state(state, route: try state.route.map(Route.read))
     case .presence(let online): return .presence(online: online)
+    case .retainedPresence(let online): return .retainedPresence(online: online)
     default: return .packet
     }
   }

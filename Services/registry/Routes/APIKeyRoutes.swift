@@ -9,7 +9,8 @@ struct APIKeyRoutes: Sendable {
   let registry: RegistryService
 
   func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    .list(try await registry.apiKeys(in: try context.scope(request), try request.page()), of: request) {
+    .list(try await registry.apiKeys(in: try context.scope(request), try request.page(context)), of: request)
+    {
       $0.json
     }
   }
@@ -23,7 +24,7 @@ struct APIKeyRoutes: Sendable {
       shown["key"] = .string(secret)
       return .json(.object(shown), status: 201)
     }
-    let own = context.principal.organisationId
+    let own = try context.scope(request)
     let new = try request.decode {
       APIKey(
         creating: &$0, organisation: own, id: .v7(), hash: SHA256.hash(secret).hex, at: .now.wholeMilliseconds
@@ -35,7 +36,7 @@ struct APIKeyRoutes: Sendable {
   func delete(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let id = try request.id("id", of: "API key")
     return .revoked(
-      id, isTold: try await registry.delete(apiKey: id, in: context.principal.organisationId, context))
+      id, isTold: try await registry.delete(apiKey: id, in: try context.scope(request), context))
   }
 
   func whoami(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {

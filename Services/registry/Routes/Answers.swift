@@ -4,10 +4,15 @@ import Runtime
 import Wire
 
 extension HTTPResponse {
-  /// An object; its ETag is its revision.
-  static func object(_ json: JSON, rev: Int64, status: Int = 200) -> HTTPResponse {
+  /// An object with its ETag.
+  static func object(_ object: some Aggregate, status: Int = 200) -> HTTPResponse {
+    tagged(object.json, object.id, rev: object.rev, status: status)
+  }
+
+  /// The same for what is shown in another way.
+  static func tagged(_ json: JSON, _ id: UUID, rev: Int64, status: Int = 200) -> HTTPResponse {
     var response = HTTPResponse.json(json, status: status)
-    response.headers["ETag"] = Precondition.tag(rev: rev)
+    response.headers["ETag"] = Precondition.tag(id, rev: rev)
     return response
   }
 

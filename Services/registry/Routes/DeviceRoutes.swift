@@ -8,27 +8,28 @@ struct DeviceRoutes: Sendable {
   let registry: RegistryService
 
   func list(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let page = try request.devicePage(context)
     let filter = try DeviceFilter(request, context)
-    return .list(try await registry.devices(filter, try request.page()), of: request) { $0.json }
+    return .list(try await registry.devices(filter, page), of: request) { $0.json }
   }
 
   func create(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     let once = try await registry.idempotency.once(request, context) { Self.answer($0, status: 201) }
-    let own = context.principal.organisationId
+    let own = try context.scope(request)
     let new = try request.decode {
       NewDevice(&$0, organisation: own, id: .v7(), at: .now.wholeMilliseconds)
     }
     return try once.response(try await registry.create(new, in: own, once, context))
   }
 
-  /// Here `{id}` may also be the device's `deviceId` or `mcuId`.
+  /// `{id}` may also be the device's `deviceId` or `mcuId`.
   func read(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     Self.answer(try await registry.device(request.parameter("id"), in: try context.scope(request)))
   }
 
+  /// So may `{deviceId}`.
   func readByDeviceId(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    Self.answer(
-      try await registry.device(deviceId: request.parameter("deviceId"), in: try context.scope(request)))
+    Self.answer(try await registry.device(request.parameter("deviceId"), in: try context.scope(request)))
   }
 
   func readByMcuId(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
@@ -63,21 +64,6 @@ struct DeviceRoutes: Sendable {
   }
 
   private static func answer(_ device: Device, status: Int = 200) -> HTTPResponse {
-    .object(device.json, rev: device.rev, status: status)
-  }
-}
-
-extension DeviceFilter {
-  /// `boardId`, `online`, `q`, `metadata.<field>`, and for root `organisationId`.
-  init(_ request: HTTPRequest, _ context: RequestContext) throws {
-    try request.allow(query: ["boardId", "online", "q", "offset"], prefixes: ["metadata."])
-    self.init(
-      organisation: try context.scope(request), board: try request.optionalID("boardId"),
-      online: try request.bool("online"))
-    search = request.query["q"].flatMap { $0.isEmpty ? nil : $0 }
-    for item in request.query.items where item.name.hasPrefix("metadata.") {
-      metadata[String(item.name.dropFirst("metadata.".count))] = item.value
-    }
-    if metadata.count > 10 { throw Problem.badRequest("Filter by 10 metadata fields at most.") }
+    .tagged(device.json, device.id, rev: device.rev, status: status)
   }
 }

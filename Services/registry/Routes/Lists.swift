@@ -6,29 +6,34 @@ import Wire
 // Lists of the registry (SPEC, section 1): a bare array, the next page in `Link`, the number of all in
 // `X-Total-Count`.
 extension HTTPRequest {
-  /// `limit`, and `offset` or `cursor`.
-  func page() throws -> PageRequest {
+  /// `limit`, and `offset` or `cursor`; every other parameter that the list does not know is refused.
+  /// - Parameters:
+  ///   - names: the list's filters.
+  ///   - prefixes: beginnings of such.
+  func page(_ context: RequestContext, filters names: [String] = [], prefixes: [String] = []) throws
+    -> PageRequest
+  {
+    try allow(query: names + ["offset"], prefixes: prefixes)
     var page = PageRequest()
+    page.list = list(context)
     page.limit = try int("limit", default: 100, in: 1...1000)
     page.offset = try int("offset", default: 0, in: 0...Int(Int32.max))
     guard let text = query["cursor"] else { return page }
     if page.offset > 0 { throw Problem.badRequest("Give either offset or cursor.") }
-    let values = try Cursor(text, count: 2).values
-    guard let after = UUID(uuidString: values[0]), let total = Int64(values[1]), total >= 0 else {
-      throw Cursor.unknown
-    }
+    let values = try Cursor(text, count: 3).values
+    guard let after = UUID(text: values[0]), let total = Int64(values[1]), total >= 0, values[2] == page.list
+    else { throw Cursor.unknown }
     (page.after, page.total) = (after, total)
     return page
   }
 
-  /// A query parameter that is true or false.
-  func bool(_ name: String) throws -> Bool? {
-    switch query[name] {
-    case nil: nil
-    case "true": true
-    case "false": false
-    default: throw Problem.badRequest("\(name) must be true or false.")
-    }
+  /// Tells this list, with its filters and for whom it is, from others.
+  private func list(_ context: RequestContext) -> String {
+    let filters = query.items.filter { !["limit", "offset", "cursor"].contains($0.name) }
+      .map { "\(Self.escape($0.name))=\(Self.escape($0.value))" }.sorted()
+    let whose = context.principal.organisationId?.text ?? "root"
+    let text = ([whose, path.map(Self.escape).joined(separator: "/")] + filters).joined(separator: "&")
+    return String(text.fnv1a(), radix: 36)
   }
 
   /// This request's address with another cursor.
@@ -56,7 +61,7 @@ extension HTTPResponse {
     var response = HTTPResponse.json(.array(page.items.map(encode)))
     response.headers["X-Total-Count"] = "\(page.total)"
     if let next = page.next {
-      let cursor = Cursor([next.text, "\(page.total)"]).text
+      let cursor = Cursor([next.text, "\(page.total)", page.list]).text
       response.headers["Link"] = "<\(request.address(cursor: cursor))>; rel=\"next\""
     }
     return response

@@ -13,14 +13,13 @@ struct StateRoutes: Sendable {
   }
 
   func readByDeviceId(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
-    let device = try await registry.device(
-      deviceId: request.parameter("deviceId"), in: try context.scope(request))
+    let device = try await registry.device(request.parameter("deviceId"), in: try context.scope(request))
     return .json(json(try await registry.state(of: device)))
   }
 
   func lastRoute(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
     .json(
-      try await registry.lastRoute(deviceId: request.parameter("deviceId"), in: try context.scope(request)))
+      try await registry.lastRoute(of: request.parameter("deviceId"), in: try context.scope(request)))
   }
 
   func lastRoutes(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
@@ -31,8 +30,9 @@ struct StateRoutes: Sendable {
 
   /// Devices, each with its `state`.
   func devices(_ request: HTTPRequest, _ context: RequestContext) async throws -> HTTPResponse {
+    let page = try request.devicePage(context)
     let filter = try DeviceFilter(request, context)
-    return .list(try await registry.devicesWithState(filter, try request.page()), of: request) { item in
+    return .list(try await registry.devicesWithState(filter, page), of: request) { item in
       var object = item.device.json.object ?? JSONObject()
       object["state"] = json(item.state)
       return .object(object)

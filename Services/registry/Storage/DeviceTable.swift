@@ -8,8 +8,8 @@ struct DeviceTable: Sendable {
   let database: any Querying
 
   static let columns = """
-    t.id, t.created_at, t.updated_at, t.mcu_id, t.board_id, t.soc, t.organisation_id, t.device_id, t.metadata, t.name,
-    t.rev
+    t.id, t.created_at, t.updated_at, t.mcu_id, t.board_id, t.soc, t.organisation_id, t.device_id, t.metadata,
+    t.network_id, t.name, t.rev
     """
 
   static func read(_ row: PostgresRow) throws -> Device {
@@ -19,8 +19,10 @@ struct DeviceTable: Sendable {
       boardId: try row["board_id"].decode(UUID.self), soc: try row["soc"].decode(String.self),
       organisationId: try row["organisation_id"].decode(UUID.self),
       deviceId: try row["device_id"].decode(String.self),
-      metadata: (try row["metadata"].optionalObject() ?? JSONObject()).members
-        .reduce(into: [:]) { $0[$1.name] = $1.value.string },
+      metadata: Metadata(
+        (try row["metadata"].optionalObject() ?? JSONObject()).members.map {
+          (name: $0.name, value: $0.value.string ?? "")
+        }), networkId: try row["network_id"].decode(UUID?.self),
       name: try row["name"].decode(String?.self), rev: try row["rev"].decode(Int64.self))
   }
 
@@ -30,10 +32,10 @@ struct DeviceTable: Sendable {
       """
       WITH device AS (
         INSERT INTO device (id, created_at, updated_at, mcu_id, board_id, soc, organisation_id, device_id, metadata,
-          name, rev)
+          network_id, name, rev)
         VALUES (\(device.id), \(device.createdAt), \(device.updatedAt), \(device.mcuId), \(device.boardId),
           \(device.soc), \(device.organisationId), \(device.deviceId), \(PostgresJSON(device.metadata)),
-          \(device.name), \(device.rev))
+          \(device.networkId), \(device.name), \(device.rev))
         RETURNING device_id, id, organisation_id, created_at
       )
       INSERT INTO device_state (device_id, id, organisation_id, created_at, updated_at, attributes)
@@ -41,37 +43,8 @@ struct DeviceTable: Sendable {
       """)
   }
 
-  func update(_ device: Device) async throws {
-    try await database.query(
-      """
-      UPDATE device SET updated_at = \(device.updatedAt), metadata = \(PostgresJSON(device.metadata)),
-        name = \(device.name), rev = \(device.rev)
-      WHERE id = \(device.id)
-      """)
-  }
-
   /// Also its state and its metadata, which refer to it.
   func delete(_ id: UUID) async throws { try await database.query("DELETE FROM device WHERE id = \(id)") }
-
-  /// Writes its metadata field by field, in the place of what it had.
-  /// - Parameter unique: the fields whose values no other device of the board may have.
-  /// - Returns: the fields whose values another has.
-  func index(_ device: Device, unique: Set<String>) async throws -> [String] {
-    if device.rev > 1 { try await database.query("DELETE FROM device_metadata WHERE device = \(device.id)") }
-    guard !device.metadata.isEmpty else { return [] }
-    // One order for all, so that two devices never wait for each other in a circle.
-    let fields = device.metadata.sorted { $0.key < $1.key }
-    let written = try await database.query(
-      """
-      INSERT INTO device_metadata (device, organisation, board, name, value, is_unique)
-      SELECT \(device.id), \(device.organisationId), \(device.boardId), name, value, is_unique
-      FROM unnest(\(fields.map(\.key))::text[], \(fields.map(\.value))::text[],
-        \(fields.map { unique.contains($0.key) })::boolean[]) AS f (name, value, is_unique)
-      ON CONFLICT (board, name, value) WHERE is_unique DO NOTHING RETURNING name
-      """
-    ).decode(String.self)
-    return fields.map(\.key).filter { !written.contains($0) }
-  }
 
   /// By record id, `deviceId` or `mcuId`, the first of these that fits: one, or several with that `mcuId`.
   ///
@@ -80,7 +53,7 @@ struct DeviceTable: Sendable {
   func find(_ reference: String, in organisation: UUID?) async throws -> [Device] {
     let devices = try await database.query(
       """
-      SELECT 1 AS rank, \(unescaped: Self.columns) FROM device t WHERE id = \(UUID(text: reference))
+      SELECT 1 AS rank, \(unescaped: Self.columns) FROM device t WHERE id = \(UUID(recordId: reference))
       UNION ALL SELECT 2, \(unescaped: Self.columns) FROM device t WHERE device_id = \(reference)
       UNION ALL SELECT 3, \(unescaped: Self.columns) FROM device t WHERE mcu_id = \(reference)
       """
@@ -88,15 +61,6 @@ struct DeviceTable: Sendable {
       .filter { organisation == nil || organisation == $0.device.organisationId }
     let best = devices.map(\.rank).min()
     return devices.filter { $0.rank == best }.map(\.device)
-  }
-
-  func find(deviceId: String, in organisation: UUID?) async throws -> Device? {
-    try await database.query(
-      """
-      SELECT \(unescaped: Self.columns) FROM device t WHERE device_id = \(deviceId)
-        AND (\(organisation)::uuid IS NULL OR organisation_id = \(organisation))
-      """
-    ).first.map(Self.read)
   }
 
   func find(soc: String, mcuId: String, in organisation: UUID?) async throws -> Device? {

@@ -32,8 +32,11 @@ struct OrganisationTable: Sendable {
       """)
   }
 
+  /// It is locked, so that nobody puts its counts together meanwhile.
   func delete(_ id: UUID) async throws {
-    try await database.query("DELETE FROM organisation WHERE id = \(id)")
+    try await database.pipeline([
+      "DELETE FROM device_count WHERE organisation_id = \(id)", "DELETE FROM organisation WHERE id = \(id)",
+    ])
   }
 
   func find(_ id: UUID) async throws -> Organisation? {
@@ -62,6 +65,26 @@ struct OrganisationTable: Sendable {
       WHERE name = \(name) AND (\(organisation)::uuid IS NULL OR id = \(organisation)) ORDER BY id LIMIT 2
       """
     ).map(Self.read)
+  }
+
+  /// What it still has besides its keys; nil for nothing.
+  func users(of id: UUID) async throws -> String? {
+    let limit = Int64(Names.shown + 1)
+    let kinds: [(noun: String, rows: PostgresQuery)] = [
+      ("board", "SELECT name FROM board WHERE organisation_id = \(id) ORDER BY id LIMIT \(limit)"),
+      ("network", "SELECT name FROM network WHERE organisation_id = \(id) ORDER BY id LIMIT \(limit)"),
+      (
+        "sensor profile",
+        "SELECT name FROM sensor_profile WHERE organisation_id = \(id) ORDER BY id LIMIT \(limit)"
+      ),
+      ("group", "SELECT name FROM device_group WHERE organisation_id = \(id) ORDER BY id LIMIT \(limit)"),
+      ("device", "SELECT device_id FROM device WHERE organisation_id = \(id) ORDER BY id LIMIT \(limit)"),
+    ]
+    let rows = try await database.pipeline(kinds.map(\.rows))
+    let names = try zip(kinds, rows).compactMap { kind, rows in
+      Names(kind.noun, try rows.decode(String.self)).text
+    }
+    return names.isEmpty ? nil : names.joined(separator: ", ")
   }
 
   /// All, or the one.

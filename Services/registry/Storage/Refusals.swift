@@ -14,18 +14,37 @@ extension PostgresError {
     case (Self.unique, "device_metadata_unique"):
       .taken("/metadataFields", "Devices of this board have the same value of a field that is to be unique.")
     case (Self.foreignKey, "board_organisation"), (Self.foreignKey, "device_organisation"),
-      (Self.foreignKey, "api_key_organisation"):
+      (Self.foreignKey, "api_key_organisation"), (Self.foreignKey, "network_organisation"),
+      (Self.foreignKey, "sensor_profile_organisation"), (Self.foreignKey, "device_group_organisation"):
       .unknownReference("/organisationId", "organisation")
+    case (Self.lockTimeout, _):
+      .unavailable("Another change of this organisation's devices or groups is under way.")
     case (Self.foreignKey, "device_board"): .taken("/soc", "Devices use this board: its SoC cannot change.")
     default: nil
     }
   }
 
+  /// Whether a statement took longer than it may.
+  var isStatementTimeout: Bool { kind == .timeout && code == "57014" }
+
   static let unique = "23505"
   static let foreignKey = "23503"
+  static let lockTimeout = "55P03"
+
+  /// Whether the same transaction may go through when it is tried again: a deadlock, or it has waited long enough and
+  /// had to let others have its connection.
+  var isWorthAnotherTry: Bool { code == "40P01" || code == Self.lockTimeout }
 }
 
 extension Problem {
+  /// 422 for a filter that looks at too many devices.
+  static func tooDear(seconds: Duration) -> Problem {
+    Problem(
+      422,
+      "The filter is too expensive: it took more than \(seconds.components.seconds) s. Add a condition that an index serves, such as boardId, soc, mcuId, name or a metadata field with ==."
+    )
+  }
+
   /// 409 with the field that is in the way.
   static func taken(_ pointer: String, _ detail: String) -> Problem {
     Problem(409, detail, errors: [JSONFault(pointer: pointer, message: detail)])

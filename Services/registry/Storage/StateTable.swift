@@ -8,7 +8,7 @@ struct StateTable: Sendable {
   let database: any Querying
 
   static let columns = """
-    s.created_at AS state_created_at, s.updated_at AS state_updated_at, s.attributes, s.last_seen_at, s.route,
+    s.created_at AS state_created_at, s.updated_at AS state_updated_at, s.attributes, s.last_seen_at, s.route, s.route_at,
     s.online, s.online_at, s.online_source, s.connection_epoch
     """
 
@@ -18,7 +18,9 @@ struct StateTable: Sendable {
       updatedAt: try row["state_updated_at"].decode(Date.self),
       attributes: try row["attributes"].optionalObject() ?? JSONObject(),
       lastSeenAt: try row["last_seen_at"].decode(Date?.self),
-      route: try row["route"].isNull ? nil : row["route"].json(), presence: try presence(row),
+      route: try row["route"].isNull ? nil : row["route"].json(),
+      routeAt: try row["route_at"].decode(Date?.self),
+      presence: try presence(row),
       connectionEpoch: try row["connection_epoch"].decode(Int64.self))
   }
 

@@ -8,7 +8,7 @@ final class BodyFeed: Sendable {
   private enum End { case complete, broken }
 
   private struct State {
-    var connection: RawConnection?
+    var connection: RequestConnection?
     var isSuspended = false
     var pending: [UInt8] = []
     var offset = 0
@@ -29,8 +29,10 @@ final class BodyFeed: Sendable {
 
   init(_ stream: HTTPStream) { self.stream = stream }
 
+  var length: Int? { stream.length }
+
   /// Called on libmicrohttpd's thread just before the response is queued.
-  func start(on connection: RawConnection) {
+  func start(on connection: RequestConnection) {
     let task = state.withLock { state -> Bool in
       state.connection = connection
       return state.end == nil

@@ -10,6 +10,10 @@ final class Exchange: Sendable {
   private enum Phase {
     case fresh
     case receiving
+    /// The handler's task reads the body while it comes.
+    case streaming(BodyIntake)
+    /// It has answered before the body's end: the rest is read and dropped first.
+    case discarding(RawResponse, BodyFeed?)
     /// The rest of the body is read and dropped, then this is answered.
     case dropping(HTTPRefusal)
     /// The connection is suspended; the handler's task owns the answer.
@@ -20,11 +24,16 @@ final class Exchange: Sendable {
 
   private struct State {
     var phase = Phase.fresh
-    var connection: RawConnection?
+    var connection: RequestConnection?
     var request: HTTPRequest?
     var body: [UInt8] = []
     var dropped = 0
+    /// The longest body that its path takes.
+    var limit = 0
+    /// What it has of the room for large bodies.
+    var room = 0
     var feed: BodyFeed?
+    var intake: BodyIntake?
   }
 
   let core: ServerCore
@@ -39,37 +48,55 @@ final class Exchange: Sendable {
 
   /// One call of the access handler: the head, a piece of the body, or the request's end (or the answer's coming).
   func access(
-    _ connection: RawConnection, _ method: String, _ version: String, _ piece: UnsafeRawBufferPointer
+    _ connection: RequestConnection, _ method: String, _ version: String, _ piece: UnsafeRawBufferPointer
   ) -> Bool {
     switch state.withLock({ step(&$0, connection, method, version, piece) }) {
     case .goOn: return true
     case .close: return false
     case .serve: return serve(connection)
+    case .stream(let request): answer(request)
+    case .take(let intake): intake.take(piece, from: connection)
+    case .complete(let intake): intake.complete()
     case .refuse(let refusal): return refuse(refusal, connection)
     case .send(let response, let feed): return send(response, feed, connection)
     }
+    return true
   }
 
   private enum Step {
     case goOn, close, serve
+    case stream(HTTPRequest)
+    case take(BodyIntake)
+    case complete(BodyIntake)
     case refuse(HTTPRefusal)
     case send(RawResponse, BodyFeed?)
   }
 
   private func step(
-    _ state: inout State, _ connection: RawConnection, _ method: String, _ version: String,
+    _ state: inout State, _ connection: RequestConnection, _ method: String, _ version: String,
     _ piece: UnsafeRawBufferPointer
   ) -> Step {
     switch state.phase {
     case .fresh: return begin(&state, connection, method, version)
     case .receiving where piece.isEmpty: return .serve
     case .receiving:
-      guard state.body.count + piece.count <= core.configuration.maximumBodyBytes else {
-        (state.phase, state.body, state.dropped) = (.dropping(.bodyTooLarge), [], piece.count)
+      if let refusal = refusal(&state, another: piece.count) {
+        (state.phase, state.body, state.dropped) = (.dropping(refusal), [], piece.count)
         return .goOn
       }
       state.body.append(contentsOf: piece)
       return .goOn
+    case .streaming(let intake) where piece.isEmpty:
+      connection.suspend()
+      (state.connection, state.phase) = (connection, .answering)
+      return .complete(intake)
+    case .streaming(let intake): return .take(intake)
+    case .discarding(let response, let feed) where piece.isEmpty:
+      state.phase = .sent
+      return .send(response, feed)
+    case .discarding:
+      state.dropped += piece.count
+      return state.dropped <= core.streamDropLimit ? .goOn : .close
     case .dropping(let refusal) where piece.isEmpty: return .refuse(refusal)
     case .dropping:
       state.dropped += piece.count
@@ -81,18 +108,31 @@ final class Exchange: Sendable {
     }
   }
 
+  private func refusal(_ state: inout State, another count: Int) -> HTTPRefusal? {
+    let total = state.body.count + count
+    if total > state.limit { return .bodyTooLarge }
+    guard total > core.configuration.maximumBodyBytes else { return nil }
+    guard core.takeRoom(total - state.room) else { return .tooManyRequests }
+    state.room = total
+    return nil
+  }
+
   private func begin(
-    _ state: inout State, _ connection: RawConnection, _ method: String, _ version: String
+    _ state: inout State, _ connection: RequestConnection, _ method: String, _ version: String
   ) -> Step {
     let headers = connection.headers()
     let framing = RequestFraming(headers, isHTTP11: version == "HTTP/1.1")
     let request = HTTPRequest(
       method: HTTPMethod(method), target: target, headers: headers, remoteAddress: connection.remoteAddress)
-    let refusal = refusal(request, framing, connection)
+    let isStreamed = core.isStreamed(request)
+    state.limit = isStreamed ? .max : core.maximumBodyBytes(request.path)
+    var refusal = refusal(request, framing, connection, limit: state.limit)
+    if refusal == nil, isStreamed { refusal = core.admit(self) }
     guard let refusal else {
+      if isStreamed { return stream(request, &state) }
       state.phase = .receiving
       state.request = request
-      state.body.reserveCapacity(framing.length ?? 0)
+      state.body.reserveCapacity(min(framing.length ?? 0, core.configuration.maximumBodyBytes))
       return .goOn
     }
     guard framing.canBeRead(upTo: core.dropLimit) else { return .refuse(refusal) }
@@ -100,16 +140,24 @@ final class Exchange: Sendable {
     return .goOn
   }
 
-  private func refusal(_ request: HTTPRequest, _ framing: RequestFraming, _ connection: RawConnection)
-    -> HTTPRefusal?
-  {
+  private func stream(_ request: HTTPRequest, _ state: inout State) -> Step {
+    let intake = BodyIntake()
+    (state.phase, state.intake) = (.streaming(intake), intake)
+    var request = request
+    request.stream = HTTPBodyReader(intake: intake)
+    return .stream(request)
+  }
+
+  private func refusal(
+    _ request: HTTPRequest, _ framing: RequestFraming, _ connection: RequestConnection, limit: Int
+  ) -> HTTPRefusal? {
     if let fault = framing.fault { return fault }
     if request.hasMalformedTarget { return .malformedTarget }
     if connection.headerBytes > core.configuration.maximumHeaderBytes { return .headersTooLarge }
-    return (framing.length ?? 0) > core.configuration.maximumBodyBytes ? .bodyTooLarge : nil
+    return (framing.length ?? 0) > limit ? .bodyTooLarge : nil
   }
 
-  private func serve(_ connection: RawConnection) -> Bool {
+  private func serve(_ connection: RequestConnection) -> Bool {
     if let refusal = core.admit(self) { return refuse(refusal, connection) }
     let request = state.withLock { state -> HTTPRequest? in
       // A shutdown may have been here since `admit`; then the answer is there already.
@@ -120,20 +168,24 @@ final class Exchange: Sendable {
       return request
     }
     guard let request else { return access(connection, "", "", UnsafeRawBufferPointer(start: nil, count: 0)) }
-    core.loop.arrived(1)
-    // Not immediately: a resume within the library's own callback gets lost (0.9.75, with requests that follow at once).
-    core.loop.task { self.answer(with: await self.core.handler(request), to: request.method) }
+    answer(request)
     return true
   }
 
-  private func refuse(_ refusal: HTTPRefusal, _ connection: RawConnection) -> Bool {
+  private func answer(_ request: HTTPRequest) {
+    core.loop.arrived(1)
+    // Not immediately: a resume within the library's own callback gets lost (0.9.75, with requests that follow at once).
+    core.loop.task { self.answer(with: await self.core.handler(request), to: request.method) }
+  }
+
+  private func refuse(_ refusal: HTTPRefusal, _ connection: RequestConnection) -> Bool {
     let closes = refusal.endsConnection || core.closesConnections
     guard let response = RawResponse(core.refuser(refusal), feed: nil, closes: closes) else { return false }
     state.withLock { $0.phase = .sent }
     return connection.queue(response)
   }
 
-  private func send(_ response: RawResponse, _ feed: BodyFeed?, _ connection: RawConnection) -> Bool {
+  private func send(_ response: RawResponse, _ feed: BodyFeed?, _ connection: RequestConnection) -> Bool {
     feed?.start(on: connection)
     return connection.queue(response)
   }
@@ -152,22 +204,33 @@ extension Exchange {
       switch state.phase {
       case .answering:
         (state.phase, state.feed) = (.answered(raw, running), running)
-        // Under the lock: see RawConnection.
+        // Under the lock: see RequestConnection.
         state.connection?.resume()
       case .receiving: state.phase = .answered(raw, running)
-      case .fresh, .dropping, .answered, .sent: break
+      case .streaming(let intake):
+        (state.phase, state.feed) = (.discarding(raw, running), running)
+        intake.abandon()
+      case .fresh, .dropping, .discarding, .answered, .sent: break
       }
     }
   }
 
-  /// See `BodyFeed.stop`.
-  func endFeed(force: Bool) { state.withLock { $0.feed }?.stop(force: force) }
+  /// See `BodyFeed.stop`; what has not wholly come by then is broken too.
+  func endFeed(force: Bool) {
+    let (feed, intake) = state.withLock { ($0.feed, $0.intake) }
+    feed?.stop(force: force)
+    if force { intake?.fail(.serverStopping) }
+  }
 
   /// The library's last word on this exchange: sent, or the client has gone.
   func completed() {
-    state.withLock { state in
+    let (room, intake) = state.withLock { state in
       (state.phase, state.connection, state.feed) = (.sent, nil, nil)
+      defer { (state.room, state.intake) = (0, nil) }
+      return (state.room, state.intake)
     }
+    intake?.fail(.clientGone)
+    core.giveRoom(room)
     core.completed(self)
   }
 

@@ -141,7 +141,7 @@ extension RawDaemon {
     let piece = UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : size.pointee)
     size.pointee = 0
     let goesOn = exchange.access(
-      RawConnection(pointer: connection, core: exchange.core), method.map { String(cString: $0) } ?? "",
+      RequestConnection(pointer: connection, core: exchange.core), method.map { String(cString: $0) } ?? "",
       version.map { String(cString: $0) } ?? "", piece)
     return goesOn ? .YES : .NO
   }

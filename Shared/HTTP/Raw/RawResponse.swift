@@ -32,7 +32,8 @@ final class RawResponse: @unchecked Sendable {
     if let feed {
       let context = Unmanaged.passRetained(feed)
       let response = MHD_create_response_from_callback(
-        UInt64.max, 4096, { BodyFeed.at($0)?.read(into: $2, upTo: $3) ?? -2 }, context.toOpaque(),
+        feed.length.map { UInt64($0) } ?? .max, feed.length == nil ? 4096 : 65536,
+        { BodyFeed.at($0)?.read(into: $2, upTo: $3) ?? -2 }, context.toOpaque(),
         { BodyFeed.released(by: $0) })
       if response == nil { context.release() }
       return response

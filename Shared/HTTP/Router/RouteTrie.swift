@@ -39,7 +39,8 @@ struct RouteTrie: Sendable {
     find(method, path[...], from: 0, &seen)
   }
 
-  /// Tries the literal first and comes back to the parameter when that leads nowhere, or only to other verbs.
+  /// Tries the literal first and comes back to the parameter when that leads nowhere, or only to other verbs. But what a
+  /// literal names to its end (`artefacts/upload`) is no parameter (`artefacts/{id}`) for other verbs.
   private func find(_ method: HTTPMethod, _ path: ArraySlice<String>, from place: Int, _ seen: inout Seen)
     -> Int?
   {
@@ -49,8 +50,9 @@ struct RouteTrie: Sendable {
       return nil
     }
     let rest = path.dropFirst()
-    if let next = nodes[place].literals[segment], let route = find(method, rest, from: next, &seen) {
-      return route
+    if let next = nodes[place].literals[segment] {
+      if let route = find(method, rest, from: next, &seen) { return route }
+      if rest.isEmpty, !nodes[next].routes.isEmpty { return nil }
     }
     guard let next = nodes[place].parameter, !segment.isEmpty else { return nil }
     return find(method, rest, from: next, &seen)

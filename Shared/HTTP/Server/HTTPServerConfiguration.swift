@@ -6,6 +6,10 @@ public struct HTTPServerConfiguration: Sendable {
   public var port: Int
   /// A longer body is refused as `bodyTooLarge`.
   public var maximumBodyBytes: Int
+  /// Where longer ones are taken.
+  public var largeBodies: LargeBodies?
+  /// Where bodies are read by the handler while they come.
+  public var streamedBodies: StreamedBodies?
   /// A longer head (first line and fields) is refused with 431 or 414. Each connection takes this much memory and
   /// 8 KiB, out of which each field costs some 64 bytes more than its text.
   public var maximumHeaderBytes: Int
@@ -18,9 +22,39 @@ public struct HTTPServerConfiguration: Sendable {
   /// How long a shutdown waits for the requests that are being handled; what is left then gets 503.
   public var drainTimeout: Duration
 
+  /// Paths that take long bodies. They are kept in memory, so all of them together have a bound.
+  public struct LargeBodies: Sendable {
+    /// Each as in `HTTPRequest.path`.
+    public let paths: [[String]]
+    /// The longest body.
+    public let maximumBytes: Int
+    /// How much all such bodies may take at a time, those that are being handled included; more are refused as
+    /// `tooManyRequests`.
+    public let maximumBytesAtOnce: Int
+
+    public init(paths: [[String]], maximumBytes: Int, maximumBytesAtOnce: Int) {
+      (self.paths, self.maximumBytes) = (paths, maximumBytes)
+      self.maximumBytesAtOnce = maximumBytesAtOnce
+    }
+  }
+
+  /// The PUTs below a path, whose handlers begin with the head and read the body bit by bit: nothing of it is kept but what
+  /// they have not read yet, some hundred kilobytes. They see to its length.
+  public struct StreamedBodies: Sendable {
+    /// The path's first segments, decoded.
+    public let prefix: [String]
+    /// What a handler has not read is read on and dropped up to here before its answer is sent; then the connection is closed.
+    public let maximumBytes: Int
+
+    public init(prefix: [String], maximumBytes: Int) {
+      (self.prefix, self.maximumBytes) = (prefix, maximumBytes)
+    }
+  }
+
   /// A configuration; every value but the address has a good default.
   public init(
     host: String = "127.0.0.1", port: Int = 0, maximumBodyBytes: Int = 1 << 20,
+    largeBodies: LargeBodies? = nil, streamedBodies: StreamedBodies? = nil,
     maximumHeaderBytes: Int = 32 << 10,
     connectionLimit: Int = 4096, maximumRequestsInFlight: Int? = nil,
     connectionTimeout: Duration = .seconds(60),
@@ -29,6 +63,8 @@ public struct HTTPServerConfiguration: Sendable {
     self.host = host
     self.port = port
     self.maximumBodyBytes = maximumBodyBytes
+    self.largeBodies = largeBodies
+    self.streamedBodies = streamedBodies
     self.maximumHeaderBytes = maximumHeaderBytes
     self.connectionLimit = connectionLimit
     self.maximumRequestsInFlight = maximumRequestsInFlight

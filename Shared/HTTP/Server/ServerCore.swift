@@ -11,6 +11,8 @@ final class ServerCore: Sendable {
   private struct Flights {
     var all: [ObjectIdentifier: Exchange] = [:]
     var stage = Stage.open
+    /// Bytes of large bodies.
+    var largeBytes = 0
   }
 
   /// Open: everything is served. Draining: served, but connections are closed after it. Closed: refused.
@@ -37,7 +39,40 @@ final class ServerCore: Sendable {
   }
 
   /// A refused body is read and dropped up to here, so that the client gets to read the answer instead of a reset.
-  var dropLimit: Int { max(16 << 20, 4 * configuration.maximumBodyBytes) }
+  var dropLimit: Int {
+    max(16 << 20, 4 * configuration.maximumBodyBytes, 2 * (configuration.largeBodies?.maximumBytes ?? 0))
+  }
+
+  /// Whether its handler reads its body while it comes.
+  func isStreamed(_ request: HTTPRequest) -> Bool {
+    guard let streamed = configuration.streamedBodies, request.method == .put else { return false }
+    return request.path.starts(with: streamed.prefix)
+  }
+
+  /// What is left of a streamed body is read and dropped up to here.
+  var streamDropLimit: Int { max(dropLimit, configuration.streamedBodies?.maximumBytes ?? 0) }
+
+  /// The longest body that a path takes.
+  func maximumBodyBytes(_ path: [String]) -> Int {
+    guard let large = configuration.largeBodies, large.paths.contains(path) else {
+      return configuration.maximumBodyBytes
+    }
+    return large.maximumBytes
+  }
+
+  /// Makes room for so many bytes more of large bodies.
+  /// - Returns: false if there is none.
+  func takeRoom(_ bytes: Int) -> Bool {
+    flights.withLock { flights in
+      guard flights.largeBytes + bytes <= configuration.largeBodies?.maximumBytesAtOnce ?? 0 else {
+        return false
+      }
+      flights.largeBytes += bytes
+      return true
+    }
+  }
+
+  func giveRoom(_ bytes: Int) { if bytes > 0 { flights.withLock { $0.largeBytes -= bytes } } }
 
   /// Counts the exchange in, or says why it is refused.
   func admit(_ exchange: Exchange) -> HTTPRefusal? {

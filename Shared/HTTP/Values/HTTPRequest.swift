@@ -10,8 +10,11 @@ public struct HTTPRequest: Sendable {
   public let query: HTTPQuery
   /// The header fields.
   public var headers: HTTPFields
-  /// The body, at most as long as the server's configuration lets it be.
+  /// The body, at most as long as the server's configuration lets it be; empty where it is streamed.
   public var body: [UInt8]
+  /// The body of a request whose path takes streams (`HTTPServerConfiguration.streamedBodies`): it comes while the handler
+  /// reads it.
+  public var stream: HTTPBodyReader?
   /// The address of the peer: behind the edge, that of the edge.
   public let remoteAddress: String
   /// What stood in the places of the template's parameters; filled in by the router.

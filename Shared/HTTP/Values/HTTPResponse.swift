@@ -4,7 +4,7 @@ public enum HTTPBody: Sendable {
   case empty
   /// These bytes, with their `Content-Length`.
   case bytes([UInt8])
-  /// Whatever the producer writes, chunked, as fast as the client takes it.
+  /// Whatever the producer writes, as fast as the client takes it: chunked, unless its length is known.
   case stream(HTTPStream)
 }
 
@@ -13,14 +13,20 @@ public struct HTTPStream: Sendable {
   /// An endless stream, such as server-sent events, is ended by the server's shutdown at once; another one gets
   /// the drain time to come to its end.
   public let isEndless: Bool
+  /// How many bytes the producer writes, where that is known before.
+  public let length: Int?
   let produce: @Sendable (HTTPBodyWriter) async throws -> Void
 
   /// - Parameters:
   ///   - isEndless: see above.
+  ///   - length: goes out as `Content-Length`; a body that ends before breaks the connection.
   ///   - produce: writes the body. The body ends when it returns; when it throws, the connection is broken, so that
   ///     the client cannot take a part for the whole. Its task is cancelled when the client goes away.
-  public init(isEndless: Bool, produce: @escaping @Sendable (HTTPBodyWriter) async throws -> Void) {
+  public init(
+    isEndless: Bool, length: Int? = nil, produce: @escaping @Sendable (HTTPBodyWriter) async throws -> Void
+  ) {
     self.isEndless = isEndless
+    self.length = length
     self.produce = produce
   }
 }
@@ -55,10 +61,11 @@ public struct HTTPResponse: Sendable {
 
   /// A response whose body is written bit by bit; see `HTTPStream`.
   public static func stream(
-    status: Int = 200, _ headers: HTTPFields, isEndless: Bool = true,
+    status: Int = 200, _ headers: HTTPFields, isEndless: Bool = true, length: Int? = nil,
     _ produce: @escaping @Sendable (HTTPBodyWriter) async throws -> Void
   ) -> HTTPResponse {
     HTTPResponse(
-      status: status, headers: headers, body: .stream(HTTPStream(isEndless: isEndless, produce: produce)))
+      status: status, headers: headers,
+      body: .stream(HTTPStream(isEndless: isEndless, length: length, produce: produce)))
   }
 }

@@ -89,7 +89,7 @@ extension AdminHandle {
     try awaitTopics(missing, .now + timeout)
   }
 
-  /// Brokers hear of a new topic a little after the controller has answered.
+  /// Brokers hear of a new topic a little after the controller has answered. On a helper thread, which may block.
   private func awaitTopics(_ topics: [KafkaNewTopic], _ end: ContinuousClock.Instant) throws {
     while true {
       let existing = try raw.metadata(nil, end - .now)

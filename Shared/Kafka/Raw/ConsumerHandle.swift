@@ -174,7 +174,7 @@ extension RawHandle {
       // Long poll: the broker answers at the first byte, or when it has gathered. A partition that was just assigned
       // or sought joins the next fetch only, so the wait without data is the price of each such start.
       "fetch.min.bytes": fetchWait > .zero ? "1000000" : "1",
-      "fetch.wait.max.ms": "\(fetchWait > .zero ? fetchWait.milliseconds() : 200)",
+      "fetch.wait.max.ms": "\(fetchWait > .zero ? fetchWait.milliseconds() : 500)",
       // An error pauses a partition's fetching for so long (the default stalls it 500 ms).
       "fetch.error.backoff.ms": "20",
       // Of each topic's queue.

@@ -58,7 +58,7 @@ extension PostgresClient {
   private func pause(_ error: PostgresError) async {
     logger.warning("listening was interrupted", ["reason": error.description])
     // A cancelled task finds out at its next step.
-    try? await loop.sleep(for: Backoff.pause(failures: 1, random: .random(in: 0..<1)))
+    try? await loop.sleep(for: ConnectBackoff.pause(failures: 1, random: .random(in: 0..<1)))
   }
 }
 

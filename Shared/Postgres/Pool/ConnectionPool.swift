@@ -152,7 +152,7 @@ final class ConnectionPool: Sendable {
       let random = Double.random(in: 0..<1)
       perform {
         $0.openingFailed(
-          opening.connection, fault, pause: { Backoff.pause(failures: $0, random: random) }, now: .now)
+          opening.connection, fault, pause: { ConnectBackoff.pause(failures: $0, random: random) }, now: .now)
       }
     }
   }

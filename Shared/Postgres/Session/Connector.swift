@@ -39,7 +39,7 @@ enum Connector {
         return try await connect(configuration, on: loop)
       } catch let error as PostgresError where error.kind == .connection {
         failures += 1
-        let pause = Backoff.pause(failures: failures, random: .random(in: 0..<1))
+        let pause = ConnectBackoff.pause(failures: failures, random: .random(in: 0..<1))
         if let deadline, .now + pause > deadline { throw error }
         try await loop.sleep(for: pause)
       }
@@ -56,7 +56,7 @@ enum Connector {
 }
 
 /// How long to wait before the next try.
-enum Backoff {
+enum ConnectBackoff {
   /// 50 ms doubled with each failure, at most 2 s, of which a random half.
   static func pause(failures: Int, random: Double) -> Duration {
     let whole = 50.0 * Double(1 << min(max(failures - 1, 0), 6))

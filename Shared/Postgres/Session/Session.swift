@@ -274,9 +274,9 @@ actor Session {
 
   private func run(
     _ queries: [PostgresQuery], cancellable: Bool, limit: Duration? = nil
-  ) async throws -> Exchange {
+  ) async throws -> PipelineExchange {
     if cancellable { try Task.checkCancellation() }
-    guard !queries.isEmpty else { return Exchange() }
+    guard !queries.isEmpty else { return PipelineExchange() }
     var exchange = try send(queries)
     let limit = limit ?? statementTimeout.map { $0 * queries.count + Self.grace }
     try await drive(until: limit, cancellable: cancellable) { raw in
@@ -295,9 +295,9 @@ actor Session {
     return exchange
   }
 
-  private func send(_ queries: [PostgresQuery]) throws -> Exchange {
+  private func send(_ queries: [PostgresQuery]) throws -> PipelineExchange {
     let raw = try connection()
-    var exchange = Exchange()
+    var exchange = PipelineExchange()
     var isSent = true
     // A failed transaction takes nothing but its end; the leftovers can wait.
     if !raw.isTransactionFailed {
@@ -327,9 +327,9 @@ actor Session {
   }
 
   /// Takes what has come; true when the sync is reached.
-  private func receive(_ raw: RawConnection, _ exchange: inout Exchange) throws -> Bool {
+  private func receive(_ raw: RawConnection, _ exchange: inout PipelineExchange) throws -> Bool {
     while true {
-      let event: Exchange.Event?
+      let event: PipelineExchange.Event?
       switch raw.nextResult() {
       case .busy: return false
       case .result(let result): event = try exchange.received(result)

@@ -32,16 +32,21 @@ public struct Authenticator: Sendable {
   /// - Returns: nil if the request has no key, or one that is unknown or has expired.
   /// - Throws: 429 if more requests with unknown keys are held than fit.
   public func principal(for request: HTTPRequest) async throws -> Principal? {
+    try await key(for: request)?.principal
+  }
+
+  /// The same, with how long it is good for.
+  func key(for request: HTTPRequest) async throws -> StoredKey? {
     guard let text = Self.key(of: request) else { return nil }
     let hash = SHA256.hash(data: Array(text.utf8))
-    if constantTimeEqual(hash, rootHash) { return .root }
+    if constantTimeEqual(hash, rootHash) { return StoredKey(principal: .root, expiresAt: nil) }
     let name = hash.hex
     let isMiss = attempts.withLock { $0.isMiss(name, at: .now) }
     var found = isMiss ? nil : try await keys.value(name)
     if found == nil { found = try await unknown(name, isMiss: isMiss, from: Self.address(of: request)) }
     guard let key = found else { return nil }
     if let expiry = key.expiresAt, expiry <= .now { return nil }
-    return key.principal
+    return key
   }
 
   /// A key that was not found: after what its sender has earned by others, it is looked for once more, now that
@@ -77,13 +82,21 @@ public struct Authenticator: Sendable {
     return String((forwarded.split(separator: ",").last ?? "").filter { $0 != " " })
   }
 
-  /// The one key of a request; nil if there is none, or two that differ.
+  /// The one key of a request, without the blanks around it; nil if there is none, or if two differ.
   private static func key(of request: HTTPRequest) -> String? {
-    let header = request.headers["X-API-Key"]
-    guard let value = request.headers["Authorization"] else { return header }
-    let words = value.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
-    guard words.count == 2, words[0].lowercased() == "bearer" else { return header }
-    let bearer = String(words[1].drop { $0 == " " })
-    return header == nil || header == bearer ? bearer : nil
+    let bearers = request.headers.values("Authorization").compactMap { value -> Substring? in
+      let words = trimmed(value[...]).split(separator: " ", maxSplits: 1)
+      return words.count == 2 && words[0].lowercased() == "bearer" ? words[1] : nil
+    }
+    let keys = (request.headers.values("X-API-Key").map { $0[...] } + bearers).map(trimmed)
+      .filter { !$0.isEmpty }
+    guard let key = keys.first, keys.allSatisfy({ $0 == key }) else { return nil }
+    return String(key)
+  }
+
+  private static func trimmed(_ text: Substring) -> Substring {
+    var text = text.drop { $0 == " " || $0 == "\t" }
+    while let last = text.last, last == " " || last == "\t" { text.removeLast() }
+    return text
   }
 }

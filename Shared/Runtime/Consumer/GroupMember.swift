@@ -70,9 +70,12 @@ final class GroupMember: Sendable {
   }
 
   private func make(_ readers: [String: Reader]) throws -> KafkaConsumer {
-    try KafkaConsumer(
-      configuration: configuration, loop: loop, group: group, instanceId: instance,
-      topics: readers.keys.sorted(),
+    let topics = readers.keys.sorted()
+    // A member that comes again under its name within its session gets what it had, whatever it subscribes to now: one of a
+    // version that reads other topics is another member, or the new ones would be nobody's.
+    let name = "\(instance)-\(String(topics.joined(separator: " ").fnv1a(), radix: 16))"
+    return try KafkaConsumer(
+      configuration: configuration, loop: loop, group: group, instanceId: name, topics: topics,
       headers: Self.headers, fetchWait: readers.values.map(\.gathering).min() ?? .zero, logger: logger,
       startOffsets: { partitions in
         var offsets: [KafkaPartition: Int64] = [:]

@@ -19,13 +19,15 @@ public struct Idempotency: Sendable {
   }
 
   /// What a POST that creates begins with. Without the header it asks nobody anything.
-  /// - Parameter respond: makes the answer of what was created.
+  /// - Parameters:
+  ///   - isJSON: false for a body that is compared byte by byte.
+  ///   - respond: makes the answer of what was created.
   /// - Throws: 400 for a bad key; 422 if another request had it; the first answer, if this one had it, for `API`.
   public func once<Answer: Sendable>(
-    _ request: HTTPRequest, _ context: RequestContext, sealedBy seal: AnswerSeal = .none,
+    _ request: HTTPRequest, _ context: RequestContext, sealedBy seal: AnswerSeal = .none, isJSON: Bool = true,
     _ respond: @escaping @Sendable (Answer) throws -> HTTPResponse
   ) async throws -> Once<Answer> {
-    guard let key = try IdempotencyKey(request, context) else {
+    guard let key = try IdempotencyKey(request, context, isJSON: isJSON) else {
       return Once(key: nil, seal: seal, settled: settled, respond: respond)
     }
     let once = Once(key: key, seal: seal, settled: settled, respond: respond)

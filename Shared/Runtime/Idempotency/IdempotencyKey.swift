@@ -8,14 +8,14 @@ struct IdempotencyKey: Sendable {
   /// Whose key it is; the root key has a space of its own, whatever organisation it acts in.
   let organisation: UUID
   let text: String
-  /// SHA-256 over method, target and the body's JSON value.
+  /// SHA-256 over method, target and the body's JSON value, or its bytes.
   let request: [UInt8]
 
   private static let root = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
   /// - Returns: nil if there is none.
   /// - Throws: 400 for one that is not of 1 to 255 visible ASCII characters, and for a body that is not JSON.
-  init?(_ request: HTTPRequest, _ context: RequestContext) throws {
+  init?(_ request: HTTPRequest, _ context: RequestContext, isJSON: Bool = true) throws {
     guard let text = request.headers["Idempotency-Key"] else { return nil }
     let isFit =
       (1...255).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
@@ -25,7 +25,10 @@ struct IdempotencyKey: Sendable {
     }
     var hash = SHA256()
     hash.update(data: Array("\(request.method.rawValue) \(request.target)\n".utf8))
-    hash.update(data: try request.json().distinct.canonicalBytes)
+    // One that says all with its path has none.
+    if !request.body.isEmpty {
+      hash.update(data: isJSON ? try request.json().distinct.canonicalBytes : request.body)
+    }
     self.request = hash.finalize()
     (self.text, organisation) = (text, context.principal.organisationId ?? Self.root)
   }
@@ -38,10 +41,10 @@ extension JSON {
     switch self {
     // No text from HTTP holds a NUL.
     case .int(let number) where number.magnitude > 1 << 53: .string("\0\(number)")
+    case .decimal(let text) where text.utf8.count > 15: .string("\0\(text)")
     case .array(let elements): .array(elements.map(\.distinct))
-    case .object(let object):
-      .object(object.members.reduce(into: JSONObject()) { $0[$1.name] = $1.value.distinct })
-    case .null, .bool, .int, .double, .string: self
+    case .object(let object): .object(object.mapValues(\.distinct))
+    case .null, .bool, .int, .double, .decimal, .string: self
     }
   }
 }

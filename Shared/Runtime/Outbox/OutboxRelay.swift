@@ -160,7 +160,7 @@ public actor OutboxRelay: Service {
   private func send() {
     guard let term else { return }
     let number = term.number
-    for (id, batch) in term.state.batches(at: .now) {
+    for (id, batch) in term.state.batches(at: .now, tellingEach: term.tellingEach) {
       loop.task { [publisher] in
         let isDone = await publisher.publish(batch)
         await self.reported(id, batch, isDone, number)

@@ -52,6 +52,8 @@ struct OutboxState {
   /// All there can be, by their index.
   private var all = [Lane](repeating: Lane(), count: KafkaTopic.allCases.count * lanes)
   private var finished: [Int64] = []
+  /// Before this nothing goes that only tells.
+  private var nextTelling: ContinuousClock.Instant?
 
   /// Whether the row is in hand: on its way, to be deleted, or left for a newer version.
   func has(_ row: Int64) -> Bool { rows[row] != nil }
@@ -135,17 +137,33 @@ struct OutboxState {
   // MARK: What goes
 
   /// The batches that can go now, each on its way from here on.
-  mutating func batches(at now: ContinuousClock.Instant) -> [(id: LaneID, batch: [Entry])] {
+  ///
+  /// What only tells (public events) goes at once after a rest, and then at most once in `pause`, all lanes together: a
+  /// record by itself costs the broker 0.45 ms of CPU, one of a burst of twelve 0.13, of forty-eight 0.04.
+  mutating func batches(at now: ContinuousClock.Instant, tellingEach pause: Duration = .zero) -> [(
+    id: LaneID, batch: [Entry]
+  )] {
     var batches: [(LaneID, [Entry])] = []
+    let mayTell = nextTelling.map { $0 <= now } ?? true
     for index in all.indices where all[index].isReady(at: now) {
-      batches.append((Self.id(index), all[index].next()))
+      let id = Self.id(index)
+      if id.topic.onlyTells {
+        guard mayTell else { continue }
+        nextTelling = now + pause
+      }
+      batches.append((id, all[index].next()))
     }
     return batches
   }
 
-  /// When a lane that has failed may go again.
-  var nextRetry: ContinuousClock.Instant? {
-    all.lazy.compactMap { $0.isOnItsWay || $0.waiting.isEmpty ? nil : $0.notBefore }.min()
+  /// When a lane that waits may go: after a failure, or because it only tells.
+  var nextGo: ContinuousClock.Instant? {
+    all.indices.lazy.compactMap { index -> ContinuousClock.Instant? in
+      let lane = all[index]
+      guard !lane.isOnItsWay, !lane.waiting.isEmpty else { return nil }
+      guard let nextTelling, Self.id(index).topic.onlyTells else { return lane.notBefore }
+      return max(nextTelling, lane.notBefore ?? nextTelling)
+    }.min()
   }
 
   /// The rows to read again for lanes that have room, in the order in which they came.

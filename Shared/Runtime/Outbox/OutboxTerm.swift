@@ -6,9 +6,11 @@ import Wire
 /// What a relay knows while it holds the lock. The relay's own: a class, so that its tables are changed in place.
 final class OutboxTerm {
   /// The safety net when no wake-up comes.
-  private static let poll: Duration = .milliseconds(500)
+  private static let poll: Duration = .seconds(1)
   /// How long an id that was passed by is asked for by name before the next look.
   private static let gapPoll: Duration = .milliseconds(20)
+  /// How often public events may go when it is quiet, and in a crowd.
+  private static let telling: (quiet: Duration, crowd: Duration) = (.milliseconds(20), .milliseconds(60))
   /// How long, and how many, published rows may wait to be deleted together.
   static let deletion: (after: Duration, count: Int) = (.milliseconds(100), 2000)
   /// What was handed over beyond this is read from the table instead.
@@ -64,11 +66,16 @@ final class OutboxTerm {
     now - lastRead >= (position.hasGaps ? Self.gapPoll : Self.poll)
   }
 
+  /// At most how often what only tells may go now.
+  var tellingEach: Duration {
+    Self.telling.quiet + (Self.telling.crowd - Self.telling.quiet) * gathering.crowd
+  }
+
   /// When to look again though nobody has signalled.
   var nextLook: ContinuousClock.Instant {
     var next = lastRead + (position.hasGaps ? Self.gapPoll : Self.poll)
     if state.finishedCount > 0 { next = min(next, lastDeletion + Self.deletion.after) }
-    if let retry = state.nextRetry { next = min(next, retry) }
+    if let go = state.nextGo { next = min(next, go) }
     return next
   }
 }

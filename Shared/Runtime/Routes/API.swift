@@ -1,5 +1,7 @@
+import FoundationEssentials
 import HTTP
 import Observability
+import Postgres
 import Wire
 
 /// Who may use a route.
@@ -12,6 +14,18 @@ public enum Access: Sendable {
   public static let viewer = Access.role(.viewer)
   public static let `operator` = Access.role(.operator)
   public static let admin = Access.role(.admin)
+}
+
+/// Whether a request that is still being answered may go on.
+public struct Standing: Sendable {
+  /// From then on its key is dead.
+  public let expiresAt: Date?
+  /// Whether its key is what it was. Throws when that cannot be asked now.
+  public let isGood: @Sendable () async throws -> Bool
+
+  public init(expiresAt: Date?, isGood: @escaping @Sendable () async throws -> Bool) {
+    (self.expiresAt, self.isGood) = (expiresAt, isGood)
+  }
 }
 
 /// A service's HTTP API: its routes, each with who may use it, and what all of them share: the key, the trace, the
@@ -40,6 +54,11 @@ public struct API: Sendable {
   /// A route that anyone may read, without a key.
   public mutating func open(_ path: String, _ use: @escaping OpenHandler) { add(.get, path, use) }
 
+  /// A route without a key whose requests prove by themselves that they may: its handler looks at their signature.
+  public mutating func signed(_ method: HTTPMethod, _ path: String, _ use: @escaping OpenHandler) {
+    add(method, path, use)
+  }
+
   public mutating func get(_ path: String, _ access: Access, _ use: @escaping Handler) {
     on(.get, path, access, use)
   }
@@ -52,13 +71,26 @@ public struct API: Sendable {
   public mutating func patch(_ path: String, _ access: Access, _ use: @escaping Handler) {
     on(.patch, path, access, use)
   }
+  /// A route whose answer goes on for as long as its reader likes, and its key is good.
+  public mutating func stream(
+    _ path: String, _ access: Access,
+    _ use: @escaping @Sendable (HTTPRequest, RequestContext, Standing) async throws -> HTTPResponse
+  ) {
+    add(.get, path) { [authenticator] request, context in
+      let key = try await Self.admit(request, access, authenticator)
+      let standing = Standing(expiresAt: key.expiresAt) {
+        try await authenticator?.principal(for: request) == key.principal
+      }
+      return try await use(request, RequestContext(principal: key.principal, context), standing)
+    }
+  }
   public mutating func delete(_ path: String, _ access: Access, _ use: @escaping Handler) {
     on(.delete, path, access, use)
   }
 
   private mutating func on(_ method: HTTPMethod, _ path: String, _ access: Access, _ use: @escaping Handler) {
     add(method, path) { [authenticator] request, context in
-      let principal = try await Self.admit(request, access, authenticator)
+      let principal = try await Self.admit(request, access, authenticator).principal
       let response = try await use(request, RequestContext(principal: principal, context))
       return method == .get ? try Precondition(request).answer(response) : response
     }
@@ -77,16 +109,16 @@ public struct API: Sendable {
 
   private static func admit(
     _ request: HTTPRequest, _ access: Access, _ authenticator: Authenticator?
-  ) async throws -> Principal {
-    guard let principal = try await authenticator?.principal(for: request) else { throw Problem.unauthorized }
+  ) async throws -> StoredKey {
+    guard let key = try await authenticator?.key(for: request) else { throw Problem.unauthorized }
     switch access {
     case .role(let needed):
-      if principal.role < needed {
+      if key.principal.role < needed {
         throw Problem.forbidden("a key with the role \(needed.rawValue) or higher")
       }
-    case .root: if principal != .root { throw Problem.forbidden("the root key") }
+    case .root: if key.principal != .root { throw Problem.forbidden("the root key") }
     }
-    return principal
+    return key
   }
 
   /// Answers one request; never throws and never takes the connection down.
@@ -107,13 +139,17 @@ public struct API: Sendable {
       response = failure(error, request, logger).response
     }
     response.headers["traceparent"] = trace.traceparent
+    // Whoever has a signed address may use it: it stands in no log.
+    let target =
+      request.query["X-Amz-Signature"] == nil
+      ? request.target : String(request.target.prefix { $0 != "?" })
     // Not ready is an answer to a question, not a failure.
     if response.status >= 500, request.path != ["readyz"] {
       logger.error(
-        "answered \(response.status)", ["method": request.method.rawValue, "target": request.target])
+        "answered \(response.status)", ["method": request.method.rawValue, "target": target])
     } else {
       logger.debug(
-        "answered \(response.status)", ["method": request.method.rawValue, "target": request.target])
+        "answered \(response.status)", ["method": request.method.rawValue, "target": target])
     }
     return response
   }
@@ -137,6 +173,10 @@ public struct API: Sendable {
     if let away = error as? any TemporaryError, away.isTemporary {
       logger.warning("away for now", ["error": "\(error)", "target": request.target])
       return .unavailable("A part of the service is not reachable at the moment.")
+    }
+    // A number in a body that PostgreSQL cannot keep (`JSON.numberNotKept` says where, to who asks it before).
+    if let refused = error as? PostgresError, refused.code == "22003" {
+      return Problem(422, "The body has a number that cannot be kept.")
     }
     logger.error("request failed", ["error": "\(error)", "target": request.target])
     return Problem(500, "The service failed to answer; the trace id in traceparent leads to its log.")

@@ -1,4 +1,6 @@
+import FoundationEssentials
 import HTTP
+import Wire
 
 /// What a request asks of the object that it is about, before anything is done (RFC 9110, section 13): `If-Match` and
 /// `If-None-Match`, each `*` or a list of entity tags.
@@ -24,7 +26,12 @@ public struct Precondition: Sendable {
   public func check(_ current: String?) throws {
     let current = current.flatMap { EntityTag.list($0)?.first }
     if let match, !Self.isMatch(match, current) {
-      throw Problem(412, "It has changed meanwhile: read it again, and send its ETag as If-Match.")
+      // Proxies that compress weaken what they pass on.
+      throw Problem(
+        412,
+        Self.isNoneMatch(match, current)
+          ? "If-Match has the ETag as a weak one (W/…), and only strong ones are compared: send it without the W/."
+          : "It has changed meanwhile: read it again, and send its ETag as If-Match.")
     }
     if let noneMatch, Self.isNoneMatch(noneMatch, current) {
       throw Problem(412, "There is one already that If-None-Match names.")
@@ -41,8 +48,11 @@ public struct Precondition: Sendable {
     return HTTPResponse(status: 304, headers: ["ETag": tag])
   }
 
-  /// The entity tag of an object's `rev`.
-  public static func tag(rev: Int64) -> String { "\"\(rev)\"" }
+  /// The entity tag of an object's revision. The record's id is in it, since revisions begin anew with one that is made
+  /// again under the same name.
+  public static func tag(_ id: UUID, rev: Int64) -> String {
+    "\"\(rev)-\(String(id.text.fnv1a(), radix: 36))\""
+  }
 
   /// Compared strongly: a weak tag is equal to none.
   private static func isMatch(_ tags: Tags, _ current: EntityTag?) -> Bool {

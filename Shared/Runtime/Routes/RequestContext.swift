@@ -29,34 +29,41 @@ public struct RequestContext: Sendable {
   }
 
   /// The organisation to act in: the key's own, or for root the one it names with `?organisationId=`.
-  /// - Throws: 400 if root names none.
+  /// - Throws: 400 if root names none; 404 for another organisation than the key's.
   public func organisation(_ request: HTTPRequest) throws -> UUID {
-    if let own = principal.organisationId { return own }
-    guard let named = try request.optionalID("organisationId") else {
+    guard let organisation = try scope(request) else {
       throw Problem.badRequest("The root key belongs to no organisation: name one with ?organisationId=.")
     }
-    return named
+    return organisation
   }
 
   /// The organisations to look in: the key's own; for root the one it names, or nil for all of them.
+  /// - Throws: 404 for another organisation than the key's: what was asked for is not there.
   public func scope(_ request: HTTPRequest) throws -> UUID? {
-    try principal.organisationId ?? request.optionalID("organisationId")
+    let named = try request.optionalID("organisationId")
+    guard let own = principal.organisationId else { return named }
+    guard named == nil || named == own else { throw Problem.notFound("organisation") }
+    return own
   }
 }
 
 extension HTTPRequest {
   /// Refuses query parameters that a list does not know, and those given twice: a filter that is passed over shows
   /// more than was asked for. `organisationId`, `limit` and `cursor` go without saying.
-  /// - Parameter prefixes: beginnings of names that a caller chooses.
+  /// - Parameters:
+  ///   - prefixes: beginnings of names that a caller chooses.
+  ///   - isList: false for what has no pages: then `limit` and `cursor` are refused too.
   /// - Throws: 400 that names the parameter.
-  public func allow(query names: [String], prefixes: [String] = []) throws {
-    var seen: Set<String> = []
+  public func allow(query names: [String], prefixes: [String] = [], isList: Bool = true) throws {
+    // By their bytes: `é` and `e` with an accent after it are two names.
+    var seen: Set<[UInt8]> = []
     for item in query.items {
-      guard seen.insert(item.name).inserted else {
+      guard seen.insert(Array(item.name.utf8)).inserted else {
         throw Problem.badRequest("The query parameter \(item.name) is given more than once.")
       }
-      let known = ["organisationId", "limit", "cursor"] + names
-      guard known.contains(item.name) || prefixes.contains(where: item.name.hasPrefix) else {
+      let known = ["organisationId"] + (isList ? ["limit", "cursor"] : []) + names
+      guard known.contains(item.name) || prefixes.contains(where: { item.name.utf8.starts(with: $0.utf8) })
+      else {
         let list = (known + prefixes.map { $0 + "…" }).joined(separator: ", ")
         throw Problem.badRequest("There is no query parameter \(item.name) here; there are \(list).")
       }
@@ -69,6 +76,16 @@ extension HTTPRequest {
     guard let text = query[name] else { return nil }
     guard let id = UUID(text: text) else { throw Problem.badRequest("\(name) must be a UUID.") }
     return id
+  }
+
+  /// A query parameter that is true or false.
+  public func bool(_ name: String) throws -> Bool? {
+    switch query[name] {
+    case nil: nil
+    case "true": true
+    case "false": false
+    default: throw Problem.badRequest("\(name) must be true or false.")
+    }
   }
 
   /// A path parameter that is a record id.
@@ -108,7 +125,10 @@ extension HTTPRequest {
   /// A query parameter that is a whole number in a range.
   public func int(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws -> Int {
     guard let text = query[name] else { return fallback }
-    guard let value = Int(text), range.contains(value) else {
+    // Digits only: Int would also take a plus.
+    guard text.utf8.allSatisfy({ UInt8(ascii: "0") <= $0 && $0 <= UInt8(ascii: "9") }), let value = Int(text),
+      range.contains(value)
+    else {
       throw Problem.badRequest(
         "\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound).")
     }

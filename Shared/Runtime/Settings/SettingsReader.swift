@@ -128,6 +128,9 @@ public struct SettingsReader {
     return environment[Self.variable(name)].flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  /// Names something that is wrong with settings that are read one by one.
+  public mutating func fail(_ fault: String) { faults.append(fault) }
+
   /// Ends the reading.
   /// - Throws: `SettingsError.help` if it was asked for, `.faults` naming everything that is wrong.
   public consuming func finish() throws(SettingsError) {

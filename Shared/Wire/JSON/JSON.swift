@@ -2,13 +2,16 @@
 ///
 /// The suite's own, because what the contract promises needs a value to look at: a pointer for each fault, unknown
 /// fields refused, the canonical form of RFC 8785, a depth limit (`docs/decisions/0002-json.md`).
-public enum JSON: Sendable, Equatable {
+public enum JSON: Sendable {
   case null
   case bool(Bool)
   /// A number without fraction or exponent that fits 64 bits.
   case int(Int64)
-  /// Any other number; always finite.
+  /// Any other number that a double gives back as it was written; always finite.
   case double(Double)
+  /// A number as it was written, which a double would not give back so: `1.50`, `18446744073709551615`. Within a double's
+  /// range.
+  case decimal(String)
   case string(String)
   case array([JSON])
   case object(JSONObject)
@@ -29,6 +32,7 @@ public enum JSON: Sendable, Equatable {
     switch self {
     case .int(let number): Double(number)
     case .double(let number): number
+    case .decimal(let text): Double(text)
     default: nil
     }
   }
@@ -42,7 +46,7 @@ public enum JSON: Sendable, Equatable {
     switch self {
     case .null: "null"
     case .bool: "a boolean"
-    case .int, .double: "a number"
+    case .int, .double, .decimal: "a number"
     case .string: "a string"
     case .array: "an array"
     case .object: "an object"
@@ -50,12 +54,33 @@ public enum JSON: Sendable, Equatable {
   }
 }
 
-/// The members of a JSON object in the order in which they came; names are unique.
+extension JSON: Equatable {
+  /// Text is the same if its code points are.
+  public static func == (a: JSON, b: JSON) -> Bool {
+    switch (a, b) {
+    case (.null, .null): true
+    case (.bool(let a), .bool(let b)): a == b
+    case (.int(let a), .int(let b)): a == b
+    case (.double(let a), .double(let b)): a == b
+    case (.decimal(let a), .decimal(let b)): a == b
+    case (.string(let a), .string(let b)): a.isExactly(b)
+    case (.array(let a), .array(let b)): a == b
+    case (.object(let a), .object(let b)): a == b
+    case (.null, _), (.bool, _), (.int, _), (.double, _), (.decimal, _), (.string, _), (.array, _),
+      (.object, _):
+      false
+    }
+  }
+}
+
+/// The members of a JSON object in the order in which they came; names are unique, by code points.
 public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
   /// One name and its value.
   public struct Member: Sendable, Equatable {
     public let name: String
     public var value: JSON
+
+    public static func == (a: Member, b: Member) -> Bool { a.name.isExactly(b.name) && a.value == b.value }
   }
 
   public private(set) var members: [Member]
@@ -71,11 +96,16 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
     for (name, value) in elements { self[name] = value }
   }
 
+  /// - Parameter members: whose names are unique.
+  public init(_ members: [Named<JSON>]) {
+    self.members = members.map { Member(name: $0.name, value: $0.value) }
+  }
+
   /// The value of that name; setting nil removes the member.
   public subscript(_ name: String) -> JSON? {
-    get { members.first { $0.name == name }?.value }
+    get { members.first { $0.name.isExactly(name) }?.value }
     set {
-      let index = members.firstIndex { $0.name == name }
+      let index = members.firstIndex { $0.name.isExactly(name) }
       switch (index, newValue) {
       case (let index?, let value?): members[index].value = value
       case (let index?, nil): members.remove(at: index)
@@ -86,6 +116,27 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
   }
 
   public var isEmpty: Bool { members.isEmpty }
+
+  /// The same names with other values.
+  public func mapValues(_ transform: (JSON) -> JSON) -> JSONObject {
+    JSONObject(unique: members.map { Member(name: $0.name, value: transform($0.value)) })
+  }
+
+  /// Changes many members in one pass: one by one, an object of thousands would cost their square.
+  /// - Parameter value: what a member becomes, of what it is and what the changes say; nil removes it.
+  public mutating func apply(_ changes: JSONObject, _ value: (_ old: JSON?, _ change: JSON) -> JSON?) {
+    var places: [ExactText: Int] = [:]
+    for (place, member) in members.enumerated() { places[ExactText(member.name)] = place }
+    var changed: [(name: String, value: JSON?)] = members.map { ($0.name, $0.value) }
+    for change in changes.members {
+      if let place = places[ExactText(change.name)] {
+        changed[place].value = value(changed[place].value, change.value)
+      } else {
+        changed.append((change.name, value(nil, change.value)))
+      }
+    }
+    members = changed.compactMap { name, value in value.map { Member(name: name, value: $0) } }
+  }
 }
 
 extension JSONObject: Equatable {
@@ -93,8 +144,9 @@ extension JSONObject: Equatable {
   public static func == (a: JSONObject, b: JSONObject) -> Bool {
     guard a.members.count == b.members.count else { return false }
     if a.members == b.members { return true }
-    let other = Dictionary(b.members.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
-    return a.members.allSatisfy { other[$0.name] == $0.value }
+    let other = Dictionary(
+      b.members.map { (ExactText($0.name), $0.value) }, uniquingKeysWith: { first, _ in first })
+    return a.members.allSatisfy { other[ExactText($0.name)] == $0.value }
   }
 }
 

@@ -70,9 +70,15 @@ public struct JSONFields {
     faults.append(JSONFault(pointer: pointer + "/" + JSONPointer.escape(name), message: message))
   }
 
+  /// Notes a fault that was found in a value, which stands those steps below this object.
+  public mutating func fail(_ path: [String], _ fault: JSONFault) {
+    let steps = path.map { "/" + JSONPointer.escape($0) }.joined()
+    faults.append(JSONFault(pointer: pointer + steps + fault.pointer, message: fault.message))
+  }
+
   /// - Throws: every fault, fields that nobody asked for included.
   public consuming func finish() throws(JSONFaults) {
-    for member in members.members where !asked.contains(member.name) {
+    for member in members.members where !asked.contains(where: member.name.isExactly) {
       fail(member.name, "is not a known field")
     }
     if !faults.isEmpty { throw JSONFaults(faults) }

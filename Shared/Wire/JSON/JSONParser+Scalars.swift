@@ -109,7 +109,20 @@ extension JSONParser {
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
     if whole, let number = Int64(text) { return number == 0 && text == "-0" ? .double(-0.0) : .int(number) }
     guard let number = Double(text), number.isFinite else { throw fault("a number too large") }
-    return .double(number)
+    return Self.isShortest(text) || JSON.ecmaScript(number) == text ? .double(number) : .decimal(text)
+  }
+
+  /// Whether a double certainly gives a number back as it is written, told by its looks: up to 15 digits with a point among
+  /// them, no zero at the end.
+  private static func isShortest(_ text: String) -> Bool {
+    var text = text
+    return text.withUTF8 { bytes in
+      bytes.count <= 16 && bytes.last != UInt8(ascii: "0") && bytes.first != UInt8(ascii: "0")
+        && bytes.first != UInt8(ascii: "-") && bytes.contains(UInt8(ascii: "."))
+        && bytes.allSatisfy {
+          $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+        }
+    }
   }
 
   private mutating func digits() -> Int {

@@ -119,7 +119,7 @@ struct JSONParser {
 
   private mutating func object() throws(JSONError) -> JSON {
     var members: [JSONObject.Member] = []
-    var seen: Set<[UInt8]> = []
+    var seen: Set<ExactText> = []
     skipSpace()
     if next == UInt8(ascii: "}") {
       position += 1
@@ -150,12 +150,12 @@ struct JSONParser {
   /// A look along a few members is faster than a set; an object of thousands must not cost their square. Names are
   /// the same if their bytes are: Swift's `==` would also take `é` for `e` with an accent after it.
   private func checkUnique(
-    _ name: String, among members: [JSONObject.Member], seen: inout Set<[UInt8]>
+    _ name: String, among members: [JSONObject.Member], seen: inout Set<ExactText>
   ) throws(JSONError) {
-    if members.count == 16 { seen = Set(members.map { Array($0.name.utf8) }) }
+    if members.count == 16 { seen = Set(members.map { ExactText($0.name) }) }
     let taken =
       members.count < 16
-      ? members.contains { $0.name.utf8.elementsEqual(name.utf8) } : !seen.insert(Array(name.utf8)).inserted
+      ? members.contains { $0.name.isExactly(name) } : !seen.insert(ExactText(name)).inserted
     if taken { throw fault("the name stands twice in one object").inside(name) }
   }
 }
@@ -174,7 +174,19 @@ public enum JSONPointer {
     guard step.utf8.contains(where: { $0 == UInt8(ascii: "~") || $0 == UInt8(ascii: "/") }) else {
       return step
     }
-    return step.split(separator: "~", omittingEmptySubsequences: false).joined(separator: "~0")
-      .split(separator: "/", omittingEmptySubsequences: false).joined(separator: "~1")
+    // By code points: as characters, a slash with an accent after it is none.
+    return step.unicodeScalars.reduce(into: "") { escaped, scalar in
+      switch scalar {
+      case "~": escaped += "~0"
+      case "/": escaped += "~1"
+      default: escaped.unicodeScalars.append(scalar)
+      }
+    }
+  }
+  /// One step as it was before it was escaped.
+  public static func unescape(_ step: String) -> String {
+    guard step.utf8.contains(UInt8(ascii: "~")) else { return step }
+    return step.split(separator: "~1", omittingEmptySubsequences: false).joined(separator: "/")
+      .split(separator: "~0", omittingEmptySubsequences: false).joined(separator: "~")
   }
 }

@@ -43,10 +43,10 @@ extension JSONShape where Value == String {
 }
 
 extension JSONShape where Value == Int {
-  /// A whole number in a range.
+  /// A whole number in a range, however it is written: 3.0 is one.
   public static func int(_ range: ClosedRange<Int>) -> JSONShape {
     JSONShape(range.lowerBound, expected: "a whole number from \(range.lowerBound) to \(range.upperBound)") {
-      $0.int.flatMap { Int(exactly: $0) }.flatMap { range.contains($0) ? $0 : nil }
+      $0.whole.flatMap { Int(exactly: $0) }.flatMap { range.contains($0) ? $0 : nil }
     }
   }
 }
@@ -130,22 +130,31 @@ extension JSONShape {
     }
   }
 
-  /// An object whose members are all such values.
-  public func map() -> JSONShape<[String: Value]> {
+  /// An object whose members are all such values, in their order.
+  public func members() -> JSONShape<[Named<Value>]> {
     let element = self
-    return JSONShape<[String: Value]>(placeholder: [:]) { json, pointer in
+    return JSONShape<[Named<Value>]>(placeholder: []) { json, pointer in
       guard let object = json.object else {
         return .failure(JSONFaults([JSONFault(pointer: pointer(), message: "must be an object")]))
       }
-      var values: [String: Value] = [:]
+      var values: [Named<Value>] = []
       var faults: [JSONFault] = []
       for member in object.members {
         switch element.read(member.value, { pointer() + "/" + JSONPointer.escape(member.name) }) {
-        case .success(let value): values[member.name] = value
+        case .success(let value): values.append(Named(name: member.name, value: value))
         case .failure(let found): faults += found.faults
         }
       }
       return faults.isEmpty ? .success(values) : .failure(JSONFaults(faults))
     }
   }
+}
+
+/// A value with the name that a client gave it. A list of them and not a dictionary, whose keys would be compared by
+/// canonical equivalence.
+public struct Named<Value: Sendable>: Sendable {
+  public let name: String
+  public let value: Value
+
+  public init(name: String, value: Value) { (self.name, self.value) = (name, value) }
 }

@@ -25,6 +25,8 @@ extension JSON {
       out.append(contentsOf: String(number).utf8)
     case .int(let number): out.append(contentsOf: Self.ecmaScript(Double(number)).utf8)
     case .double(let number): out.append(contentsOf: Self.ecmaScript(number).utf8)
+    case .decimal(let text):
+      out.append(contentsOf: (canonical ? Double(text).map(Self.ecmaScript) ?? text : text).utf8)
     case .string(let text): Self.write(text, to: &out)
     case .array(let elements):
       out.append(UInt8(ascii: "["))

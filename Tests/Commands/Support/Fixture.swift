@@ -1,3 +1,4 @@
+import CommandsDomain
 import Crypto
 import Directory
 import FoundationEssentials
@@ -20,7 +21,9 @@ final class Fixture: Sendable {
   let runtime: ServiceRuntime
   let service: CommandsService
   let api: API
+  let url: String
   private let pool: Task<Void, any Error>
+  private let live: Task<Void, any Error>
 
   static func shared() async throws -> Fixture { try await common.value }
   private static let common = Task {
@@ -28,7 +31,8 @@ final class Fixture: Sendable {
   }
 
   /// - Parameter url: of the database; two fixtures on one are two replicas.
-  init(url: String) async throws {
+  init(url: String, live limits: LiveEvents.Limits = LiveEvents.Limits()) async throws {
+    self.url = url
     let kafka = try await KafkaServer.shared().bootstrapServers
     var reader = SettingsReader(
       program: "tests", about: "",
@@ -48,6 +52,8 @@ final class Fixture: Sendable {
     try await admin.createTopics([
       KafkaNewTopic(name: KafkaTopic.registryEntities.rawValue, partitions: KafkaTopic.partitions)
     ])
+    try await admin.createTopics(
+      LiveEvents.topics.map { KafkaNewTopic(name: $0.rawValue, partitions: KafkaTopic.partitions) })
     // The copy of the registry is written by hand, and so is complete.
     try await database.query(
       """
@@ -56,7 +62,9 @@ final class Fixture: Sendable {
       ON CONFLICT DO NOTHING
       """)
     let (directory, _) = DeviceDirectory.make(runtime)
-    service = CommandsService(runtime: runtime, directory: directory)
+    let service = CommandsService(runtime: runtime, directory: directory, live: limits)
+    self.service = service
+    live = loop.task(throwing: { try await service.live.run() })
     var api = API(
       authenticator: Authenticator(rootKey: Self.rootKey, loop: loop, store: directory),
       logger: runtime.logger, metrics: runtime.metrics)
@@ -64,11 +72,25 @@ final class Fixture: Sendable {
     self.api = api
   }
 
-  deinit { pool.cancel() }
+  deinit {
+    pool.cancel()
+    live.cancel()
+  }
 
   /// Writes into the copy of the registry, as its consumer does.
   func tell(_ records: [EntityRecord]) async throws {
     try await runtime.database.withTransaction { try await DeviceDirectory.apply(records, $0) }
+  }
+
+  /// Asks as root, naming no organisation but what the target says.
+  func root(_ method: HTTPMethod, _ target: String, _ body: JSON? = nil) async throws -> (
+    status: Int, json: JSON
+  ) {
+    let response = await api.respond(
+      to: HTTPRequest(
+        method: method, target: target, headers: ["X-API-Key": Self.rootKey], body: body?.bytes ?? []))
+    guard case .bytes(let bytes) = response.body else { return (response.status, .null) }
+    return (response.status, try JSON(parsing: bytes))
   }
 
   /// What waits in the outbox for one key, in order.
@@ -88,7 +110,8 @@ struct World: Sendable {
   let device: DeviceEntity
 
   init(
-    on own: Fixture? = nil, deviceId: String = Identifier.randomDeviceId(), catalogue: JSONObject = [:]
+    on own: Fixture? = nil, deviceId: String = Identifier.randomDeviceId(), catalogue: JSONObject = [:],
+    timeouts: JSONObject = [:]
   ) async throws {
     (organisation, board) = (.v7(), .v7())
     fixture = if let own { own } else { try await .shared() }
@@ -100,7 +123,8 @@ struct World: Sendable {
         .board(
           BoardEntity(
             id: board, organisationId: organisation, soc: "esp32", isPublic: false, deviceType: nil,
-            configSchemas: [:], commandCatalogue: catalogue, rev: 1))), .present(.device(device)),
+            configSchemas: [:], commandCatalogue: catalogue, commandTimeouts: timeouts, rev: 1))),
+      .present(.device(device)),
     ])
   }
 
@@ -135,6 +159,15 @@ struct World: Sendable {
             expiresAt: nil, rev: 1)))
     ])
     return text
+  }
+
+  /// What the bridge or the device says of a command, as the consumer of uplinks hears it.
+  func report(_ id: String, _ event: CommandEvent, result: JSON? = nil) async throws {
+    guard let id = UUID(text: id) else { throw TestSupportError("no id: \(id)") }
+    let report = DeviceReport.command(id, CommandOccurrence(event, at: .now, result: result), answered: nil)
+    try await fixture.runtime.database.withTransaction {
+      _ = try await fixture.service.apply([(device.deviceId, report)], on: $0)
+    }
   }
 
   /// Makes a command and gives its id.

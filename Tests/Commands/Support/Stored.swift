@@ -11,7 +11,7 @@ import Wire
 final class Stored: Sendable {
   let organisation = UUID.v7()
   private let url: String
-  private let fixture: Fixture
+  let fixture: Fixture
 
   init() async throws {
     url = try await PostgresServer.shared().createDatabase("commands")
@@ -33,28 +33,37 @@ final class Stored: Sendable {
   }
 
   /// A command that is to be stored.
-  func new(_ device: DeviceEntity, epoch: Int64 = 0, timeouts: Int = 30) -> NewCommand {
+  func new(
+    _ device: DeviceEntity, epoch: Int64 = 0, timeouts: Int = 30, lane: String = "default",
+    exclusive: Bool = false, wait: Int64? = nil, type: String = "REBOOT"
+  ) -> NewCommand {
+    let delivery = Delivery(isExclusive: exclusive, waitMilliseconds: wait)
     let now = Date.now.wholeMilliseconds
     let timeouts = Timeouts(deliver: timeouts, acknowledge: timeouts, complete: timeouts)
     let command = Command(
       head: CommandHead(
-        id: .v7(), organisationId: organisation, deviceId: device.deviceId, type: "REBOOT", lane: "default",
+        id: .v7(), organisationId: organisation, deviceId: device.deviceId, type: type, lane: lane,
         timeouts: timeouts, traceparent: nil), hardwareId: device.mcuId, deviceType: nil, params: [:],
-      createdAt: now,
-      createdBy: "test", progress: CommandProgress(createdAt: now, timeouts: timeouts, by: "test"))
+      delivery: delivery, deviceRecord: device.id, createdAt: now, createdBy: "test",
+      state: CommandState(createdAt: now, timeouts: timeouts, delivery: delivery, by: "test"))
     return NewCommand(
       command: command, created: CommandRecords.created(command),
       downlink: CommandRecords.downlink(
-        command.head, params: [:], progress: command.progress, turn: CommandTurn(epoch: epoch, number: 0),
-        at: now),
+        command.head, params: [:], state: command.state, turn: CommandTurn(epoch: epoch, number: 0),
+        of: device.id, by: "test", at: now),
       epoch: epoch, device: device)
   }
 
   /// Stores that many commands of a device, one after the other.
   /// - Returns: their ids, in order.
-  func make(_ count: Int, _ device: DeviceEntity, epoch: Int64 = 0, timeouts: Int = 30) async throws -> [UUID]
-  {
-    let new = (0..<count).map { _ in self.new(device, epoch: epoch, timeouts: timeouts) }
+  func make(
+    _ count: Int, _ device: DeviceEntity, epoch: Int64 = 0, timeouts: Int = 30, lane: String = "default",
+    exclusive: Bool = false, wait: Int64? = nil, type: String = "REBOOT"
+  ) async throws -> [UUID] {
+    let new = (0..<count).map { _ in
+      self.new(
+        device, epoch: epoch, timeouts: timeouts, lane: lane, exclusive: exclusive, wait: wait, type: type)
+    }
     let inserted = try await store.insert(new, epoch: epoch)
     guard inserted.stale.isEmpty else { throw TestSupportError("stale") }
     return new.map(\.command.head.id)
@@ -63,7 +72,7 @@ final class Stored: Sendable {
   /// What the bridge and devices say.
   func report(_ reports: [(deviceId: String, report: DeviceReport)]) async throws {
     try await database.withTransaction { connection in
-      _ = try await Movement.apply(reports, on: connection)
+      _ = try await CommandBatch.apply(reports, on: connection)
     }
   }
 
@@ -89,6 +98,13 @@ final class Stored: Sendable {
         return command
       }
     }
+  }
+
+  /// What of a device the bridge was given, in the order of creation.
+  func given(of device: DeviceEntity) async throws -> [UUID] {
+    try await database.query(
+      "SELECT id FROM open_command WHERE device_id = \(device.deviceId) AND epoch IS NOT NULL ORDER BY seq"
+    ).decode(UUID.self)
   }
 
   /// As if that much time had passed for what waits.

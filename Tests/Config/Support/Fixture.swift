@@ -30,13 +30,17 @@ final class Fixture: Sendable {
   /// - Parameters:
   ///   - url: of the database; two fixtures on one are two replicas.
   ///   - given: another Kafka than the tests', which need not be there.
-  init(url: String, kafka given: String? = nil) async throws {
+  ///   - store: settings of the object store; without any, files in a folder of the tests.
+  init(url: String, kafka given: String? = nil, store: Store? = nil) async throws {
+    let store = if let store { store } else { try Store.embedded() }
     let kafka = if let given { given } else { try await KafkaServer.shared().bootstrapServers }
     var reader = SettingsReader(
       program: "tests", about: "",
-      arguments: ["--kafka-bootstrap", kafka, "--log-level", "error", "--replica", UUID().text],
-      environment: ["MARTLET_DATABASE_URL": url])
+      arguments: ["--kafka-bootstrap", kafka, "--log-level", "error", "--replica", UUID().text]
+        + store.arguments,
+      environment: ["MARTLET_DATABASE_URL": url, "MARTLET_S3_SECRET_KEY": Store.secret])
     let settings = CommonSettings(&reader, service: "config")
+    let objectSettings = ObjectSettings(&reader)
     try reader.finish()
     let loop = EventLoop.start("config-test")
     let runtime = try ServiceRuntime(service: "config", settings: settings, loop: loop)
@@ -59,12 +63,15 @@ final class Fixture: Sendable {
       ON CONFLICT DO NOTHING
       """)
     let (directory, _) = DeviceDirectory.make(runtime)
-    service = ConfigService(runtime, directory: directory)
+    let (objects, embedded) = try objectSettings.make(
+      rootKey: World.rootKey, loop: loop, logger: runtime.logger)
+    service = ConfigService(runtime, directory: directory, due: Wakeup(loop), objects: objects)
     var api = API(
       authenticator: Authenticator(rootKey: World.rootKey, loop: loop, store: directory),
       logger: runtime.logger,
       metrics: runtime.metrics)
     api.config(service)
+    if let embedded { api.objects(embedded) }
     self.api = api
     self.runtime = runtime
   }
@@ -72,13 +79,13 @@ final class Fixture: Sendable {
   deinit { pool.cancel() }
 
   /// Hands uplinks of one device to the consumer's code, in a transaction, as `BatchConsumer` does.
-  func uplink(_ deviceId: String, _ uplinks: [Uplink]) async throws {
+  func uplink(_ deviceId: String, _ uplinks: [Uplink], at time: Date = .now) async throws {
     let messages = uplinks.enumerated().map { offset, uplink in
       KafkaMessage(
         topic: KafkaTopic.deviceUplink.rawValue, partition: 0, offset: Int64(offset),
         key: Array(deviceId.utf8),
         value: uplink.json.bytes, headers: [KafkaHeader(EventHeader.type, uplink.kind.rawValue)],
-        timestamp: 1000)
+        timestamp: Int64(time.timeIntervalSince1970 * 1000))
     }
     let rejected = try await apply(messages)
     if !rejected.isEmpty { throw TestSupportError("rejected: \(rejected)") }
@@ -90,6 +97,20 @@ final class Fixture: Sendable {
     return try await runtime.database.withTransaction {
       try await inbox.apply(messages, $0).rejected.map(\.reason)
     }
+  }
+
+  /// What the registry tells, applied as the consumer of its topic does.
+  func registry(_ records: [EntityRecord]) async throws {
+    let changed = ConfigService.devicesChanged(waking: service.due)
+    try await runtime.database.withTransaction {
+      try await DeviceDirectory.apply(records, $0, changed: changed)
+    }
+  }
+
+  /// Resolves all that is due.
+  func settle() async throws {
+    while try await service.spreadDue() {}
+    while try await service.resolveDue(limit: 100) > 0 {}
   }
 
   /// What waits in the outbox for one key, in order.
@@ -107,6 +128,14 @@ struct Answer: Sendable {
   let headers: HTTPFields
   let bytes: [UInt8]
   let json: JSON
+
+  /// The revision in its ETag.
+  var rev: Int? { headers["ETag"]?.dropFirst().split(separator: "-").first.flatMap { Int($0) } }
+
+  /// The ETag of another revision of the same object.
+  func tag(_ rev: Int) -> String {
+    "\"\(rev)-" + (headers["ETag"]?.split(separator: "-").last.map(String.init) ?? "none\"")
+  }
 
   /// The pointers of a problem's faults.
   var pointers: [String] { json["errors"]?.array?.compactMap { $0["pointer"]?.string } ?? [] }
@@ -157,22 +186,39 @@ struct World: Sendable {
     try await add(theirKey, .admin, theirs)
   }
 
-  func add(_ device: DeviceEntity) async throws {
-    try await fixture.runtime.database.query(
-      """
-      INSERT INTO directory_device (id, device_id, mcu_id, soc, board_id, organisation_id, rev)
-      VALUES (\(device.id), \(device.deviceId), \(device.mcuId), \(device.soc), \(device.boardId),
-              \(device.organisationId), 1)
-      """)
+  func add(_ device: DeviceEntity) async throws { try await tell(.device(device)) }
+
+  /// A board of ours whose slots have these schemas.
+  func board(_ schemas: JSONObject, rev: Int64 = 1) async throws -> UUID {
+    let id = UUID.v7()
+    try await add(
+      BoardEntity(
+        id: id, organisationId: ours, soc: "esp32", isPublic: false, deviceType: nil, configSchemas: schemas,
+        commandCatalogue: [:], rev: rev))
+    return id
   }
 
-  private func add(_ board: BoardEntity) async throws {
-    try await fixture.runtime.database.query(
-      """
-      INSERT INTO directory_board (id, organisation_id, document, rev)
-      VALUES (\(board.id), \(board.organisationId), \(PostgresJSON(bytes: Entity.board(board).json.bytes)), 1)
-      """)
+  /// A sensor profile whose slots have these schemas.
+  func sensorProfile(_ schemas: JSONObject = [:], of organisation: UUID? = nil) async throws -> UUID {
+    let profile = SensorProfileEntity(
+      id: .v7(), organisationId: organisation ?? ours, name: "IMU", configSchemas: schemas, rev: 1)
+    try await tell(.sensorProfile(profile))
+    return profile.id
   }
+
+  /// Another revision of a board of ours, with these schemas.
+  func change(_ board: UUID, schemas: JSONObject) async throws {
+    try await add(
+      BoardEntity(
+        id: board, organisationId: ours, soc: "esp32", isPublic: false, deviceType: nil,
+        configSchemas: schemas,
+        commandCatalogue: [:], rev: 2))
+  }
+
+  /// The registry says so.
+  func tell(_ entities: Entity...) async throws { try await fixture.registry(entities.map { .present($0) }) }
+
+  func add(_ board: BoardEntity) async throws { try await tell(.board(board)) }
 
   private func add(_ key: String, _ role: Role, _ organisation: UUID) async throws {
     try await fixture.runtime.database.query(
@@ -199,7 +245,8 @@ struct World: Sendable {
     if let key { headers["X-API-Key"] = key }
     let response = await fixture.api.respond(
       to: HTTPRequest(method: method, target: path, headers: headers, body: body))
-    guard case .bytes(let bytes) = response.body else {
+    guard case .bytes(let bytes) = response.body, response.headers["Content-Type"]?.contains("json") == true
+    else {
       return Answer(status: response.status, headers: response.headers, bytes: [], json: .null)
     }
     return Answer(

@@ -28,7 +28,7 @@ final class World: Sendable {
   private static let common = Task { try await World() }
 
   /// - Parameter bootstrap: another Kafka than the tests', also one that is not there; then nothing is in it yet.
-  init(bootstrap: String? = nil) async throws {
+  init(bootstrap: String? = nil, isCertifying: Bool = true) async throws {
     let kafka =
       if let bootstrap { KafkaConfiguration(bootstrapServers: bootstrap, clientId: "tests") } else {
         try await Self.kafka()
@@ -49,7 +49,11 @@ final class World: Sendable {
       producer: try KafkaProducer(configuration: kafka, loop: loop, logger: logger),
       logger: logger, metrics: metrics)
     running = [Task { try await database.run() }, Task { try await outbox.run() }]
-    registry = RegistryService(database: database, outbox: outbox, broker: "mosquitto", rootKey: Self.rootKey)
+    registry = RegistryService(
+      database: database, outbox: outbox, broker: "mosquitto", rootKey: Self.rootKey,
+      certification: isCertifying ? try TestAuthority.certification() : nil,
+      // A busy machine is not a Kafka that is away.
+      patience: bootstrap == nil ? .seconds(60) : .seconds(2))
     var api = API(
       authenticator: Authenticator(rootKey: Self.rootKey, loop: loop, store: APIKeyTable(database: database)),
       logger: logger,
@@ -95,6 +99,14 @@ final class World: Sendable {
     try await make("board", "board", ["organisationId": "{mine}", "name": "Board", "soc": "nrf52"])
     let open: JSON = ["organisationId": "{mine}", "name": "Open", "soc": "esp32", "public": true]
     try await make("publicBoard", "board", open)
+    let network: JSON = ["organisationId": "{mine}", "name": "Network", "key": "00ff", "networkId": 1]
+    try await make("network", "network", network)
+    let openNetwork: JSON = [
+      "organisationId": "{mine}", "name": "Open", "key": "AABBCC00", "networkId": 2, "public": true,
+    ]
+    try await make("publicNetwork", "network", openNetwork)
+    try await make("profile", "sensorProfile", ["organisationId": "{mine}", "name": "Profile"])
+    try await make("group", "group", ["organisationId": "{mine}", "name": "Group"])
     let device: JSON = ["organisationId": "{mine}", "boardId": "{board}", "mcuId": "first"]
     try await make("device", "device", device)
     let answer = await api.send("GET", "device/id/{device}".filled(names), key: rootKey)
@@ -117,6 +129,14 @@ struct Answer: Sendable {
   let status: Int
   let headers: HTTPFields
   let json: JSON
+
+  /// The revision in its ETag.
+  var rev: Int? { headers["ETag"]?.dropFirst().split(separator: "-").first.flatMap { Int($0) } }
+
+  /// The ETag of another revision of the same object.
+  func tag(_ rev: Int) -> String {
+    "\"\(rev)-" + (headers["ETag"]?.split(separator: "-").last.map(String.init) ?? "none\"")
+  }
 
   var pointers: [String] { (json["errors"]?.array ?? []).compactMap { $0["pointer"]?.string } }
 }

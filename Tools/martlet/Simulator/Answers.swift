@@ -2,11 +2,11 @@ import Wire
 
 /// The bytes that a device answers with. Written by hand: they are a simulated fleet's hot path.
 enum Answers {
-  static func acknowledged(_ command: CommandHead) -> [UInt8] {
+  static func acknowledged(_ command: ReceivedCommand) -> [UInt8] {
     join(#"{"id":""#, command.idText, #"","status":"ACKNOWLEDGED"}"#)
   }
 
-  static func success(_ command: CommandHead, took: Int) -> [UInt8] {
+  static func success(_ command: ReceivedCommand, took: Int) -> [UInt8] {
     var bytes = join(#"{"id":""#, command.idText, #"","status":"SUCCESS","result":{"type":""#)
     bytes += command.type
     bytes += #"","took":"#.utf8
@@ -14,7 +14,7 @@ enum Answers {
     return bytes
   }
 
-  static func failed(_ command: CommandHead) -> [UInt8] {
+  static func failed(_ command: ReceivedCommand) -> [UInt8] {
     join(
       #"{"id":""#, command.idText,
       #"","status":"FAILED","error":{"code":"simulated","message":"told to fail"}}"#)

@@ -25,7 +25,7 @@ final class EventLog {
   deinit { if file >= 0 { close(file) } }
 
   /// One line about a command; id and type stand as in the JSON that they came in.
-  func command(_ event: StaticString, _ device: [UInt8], _ command: CommandHead, isRepeat: Bool? = nil) {
+  func command(_ event: StaticString, _ device: [UInt8], _ command: ReceivedCommand, isRepeat: Bool? = nil) {
     line(event, device) { buffer in
       buffer += #","id":""#.utf8
       buffer += command.idText

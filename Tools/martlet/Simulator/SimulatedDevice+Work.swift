@@ -4,7 +4,7 @@ import Wire
 /// What a device does with what it is sent.
 extension SimulatedDevice {
   func receivedCommand(_ payload: [UInt8], traceparent: String?) {
-    guard let command = CommandHead(payload) else {
+    guard let command = ReceivedCommand(payload) else {
       return fleet.log.other("unreadable", idBytes, ["topic": "command"])
     }
     let behaviour = fleet.behaviours.of(id, command.id)
@@ -28,7 +28,7 @@ extension SimulatedDevice {
   }
 
   private func answer(
-    _ command: CommandHead, _ reaction: CommandReaction, _ behaviour: Behaviour, _ traceparent: String?
+    _ command: ReceivedCommand, _ reaction: CommandReaction, _ behaviour: Behaviour, _ traceparent: String?
   ) {
     let times = behaviour == .twice ? 2 : 1
     if reaction.acknowledges {
@@ -44,7 +44,7 @@ extension SimulatedDevice {
   }
 
   private func finish(
-    _ command: CommandHead, _ took: Int, _ behaviour: Behaviour, _ times: Int, _ traceparent: String?
+    _ command: ReceivedCommand, _ took: Int, _ behaviour: Behaviour, _ times: Int, _ traceparent: String?
   ) {
     let final = CommandMemory.State.done(failed: behaviour == .fail, took: took)
     commands.set(command.id, final)
@@ -52,7 +52,7 @@ extension SimulatedDevice {
   }
 
   private func send(
-    _ final: CommandMemory.State, _ command: CommandHead, _ times: Int, _ traceparent: String?
+    _ final: CommandMemory.State, _ command: ReceivedCommand, _ times: Int, _ traceparent: String?
   ) {
     guard case .done(let failed, let took) = final else { return }
     let bytes = failed ? Answers.failed(command) : Answers.success(command, took: took)
@@ -62,7 +62,7 @@ extension SimulatedDevice {
   }
 
   /// Repeats the answer until it is known to be stored.
-  private func awaitReceipt(_ command: CommandHead, _ bytes: [UInt8], _ traceparent: String?) {
+  private func awaitReceipt(_ command: ReceivedCommand, _ bytes: [UInt8], _ traceparent: String?) {
     fleet.after(fleet.settings.receiptWait) { [self] in
       guard unconfirmed.contains(command.id) else { return }
       publish(.commandStatus, bytes, traceparent: traceparent)
@@ -76,7 +76,9 @@ extension SimulatedDevice {
       let status = json["status"]?.string
     else { return fleet.log.other("unreadable", idBytes, ["topic": "command/receipt"]) }
     fleet.log.other("receipt", idBytes, ["id": .string(text), "status": .string(status)])
-    if status != DeviceStatus.acknowledged.rawValue { unconfirmed.remove(id) }
+    if [ReceiptStatus.success, .failed, .unknown].contains(ReceiptStatus(rawValue: status)) {
+      unconfirmed.remove(id)
+    }
   }
 
   func receivedDesired(_ payload: [UInt8]) {
