@@ -60,14 +60,14 @@ import Wire
     // One that was said before this version was there may have had its number by chance.
     try await world.fixture.uplink(world.device.deviceId, [report(.object(wrong), .accepted)], at: .now - 60)
     #expect(try await world.answers(other) == [])
-    let now = Int64(Date.now.timeIntervalSince1970 * 1000) + 1000
     let third = try await world.artefact(["ssid": "y"])
     wrong["version"] = third["version"]
     let last = try await world.order(.bind, ["artefactId": third["id"] ?? .null])
     let message = KafkaMessage(
       topic: KafkaTopic.deviceUplink.rawValue, partition: 0, offset: 0,
       key: Array(world.device.deviceId.utf8), value: report(.object(wrong), .accepted).json.bytes,
-      headers: [KafkaHeader(EventHeader.type, Uplink.Kind.reported.rawValue)], timestamp: now)
+      headers: [KafkaHeader(EventHeader.type, Uplink.Kind.reported.rawValue)],
+      timestamp: Int64(Date.now.timeIntervalSince1970 * 1000) + 1000)
     #expect(try await world.fixture.apply([message]).isEmpty)
     #expect(try await world.answers(last).last?.hasPrefix("FAILED hashMismatch by the device") == true)
   }

@@ -127,8 +127,13 @@ class Fleet:
                 events.append(event)
         return events
 
-    def executions(self):
-        return [event["id"] for event in self.events("execution")]
+    def executions(self, awaited=()):
+        """Ids in the order of their work, as soon as the log holds those awaited (or as many as that number): it is written behind."""
+        def there():
+            ids = [event["id"] for event in self.events("execution")]
+            enough = len(ids) >= awaited if isinstance(awaited, int) else set(awaited) <= set(ids)
+            return (ids,) if enough else None
+        return eventually("the fleet's log is written", there)[0]
 
     def receptions(self):
         """What came, repeats too: the simulated devices themselves drop those, so executions say nothing of them."""

@@ -72,7 +72,7 @@ def test_a_group_a_filter_and_a_list(tenant, fleet):
     made = campaign(tenant.admin, {"deviceIds": [devices[0], devices[0], "nobody", devices[1]]})
     assert made["total"] == 2 and made["unknown"] == ["nobody"]
     assert done(tenant.admin, made["id"])["counts"]["success"] == 2
-    executed = Counter(simulated.executions())
+    executed = Counter(simulated.executions(15))
     assert len(executed) == 15 and set(executed.values()) == {1}
     assert [c["id"] for c in tenant.admin.get(BULK)["items"]][0] == made["id"]
     invariants_hold(tenant.admin)
@@ -123,7 +123,7 @@ def test_services_are_killed_in_the_middle(tenant, fleet, whole_stack, replicas)
     assert len(found) == len({c["deviceId"] for c in found}) == 1500
     by = Counter(c["status"] for c in found)
     assert by["SUCCESS"] == over["counts"]["success"] == 150 and by["TIMEOUT"] == over["counts"]["timeout"] == 1350
-    executed = Counter(simulated.executions())
+    executed = Counter(simulated.executions(15))
     assert len(executed) == 150 and set(executed.values()) == {1}
     invariants_hold(tenant.admin)
 
@@ -168,4 +168,4 @@ def test_cancel_and_retry(tenant, fleet):
     for command in commands(tenant.admin, again["id"]):
         assert first[command["deviceId"]]["id"] == command["retryOf"]
         assert first[command["deviceId"]]["retriedBy"] == command["id"]
-    assert len(simulated.executions()) == 3
+    assert len(simulated.executions(3)) == 3

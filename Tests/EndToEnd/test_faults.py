@@ -29,10 +29,8 @@ def under_fire(tenant, fleet, disturb, count=500):
     assert not sender.is_alive(), "the sender came through"
     ids = result["ids"]
     all_succeed(tenant.admin, devices, ids, within=150)
-    eventually("the fleet's log is written", lambda: set(ids) <= set(simulated.executions()))
-    executed = simulated.executions()
+    executed = simulated.executions(ids)
     # A POST whose answer was lost is sent again by the client: more commands than ids may have been made.
-    assert set(ids) <= set(executed), "every command was executed"
     assert len(executed) == len(set(executed)), "none was executed twice"
     in_order(tenant.admin, devices, simulated)
     invariants_hold(tenant.admin)
@@ -94,8 +92,7 @@ def test_two_replicas_of_everything_do_the_same_work_once(tenant, fleet, whole_s
     before = ends("martlet.commands.events")
     ids = send(tenant.admin, devices, 600)
     all_succeed(tenant.admin, devices, ids)
-    eventually("the fleet's log is written", lambda: len(simulated.executions()) >= len(ids))
-    assert sorted(simulated.executions()) == sorted(ids)
+    assert sorted(simulated.executions(ids)) == sorted(ids)
     assert sorted(i for _, i in simulated.receptions()) == sorted(ids)
     in_order(tenant.admin, devices, simulated)
     events = [(kind, value["commandId"]) for kind, _, value, _ in records("martlet.commands.events", before)]

@@ -8,7 +8,9 @@ public final class RawSocket: Sendable {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     if var receiveBuffer { setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBuffer, 4) }
     var limit = timeval(tv_sec: 20, tv_usec: 0)
-    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+      setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = UInt16(port).bigEndian
@@ -18,10 +20,8 @@ public final class RawSocket: Sendable {
         connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-    guard code == 0 else {
-      close(descriptor)
-      throw TestSupportError("connect: \(String(cString: strerror(errno)))")
-    }
+    // `deinit` closes it then, since nothing is missing from the instance; a second close could hit another's descriptor.
+    guard code == 0 else { throw TestSupportError("connect: \(String(cString: strerror(errno)))") }
   }
 
   deinit { close(descriptor) }
