@@ -72,8 +72,9 @@ extension CommandsService {
     }
     let campaigns = CampaignRunner(
       service: service, logger: runtime.logger.labelled("campaign-runner"))
+    let uses = KeyUses(runtime)
     var api = API(
-      authenticator: Authenticator(rootKey: settings.rootKey, loop: loop, store: directory),
+      authenticator: Authenticator(rootKey: settings.rootKey, loop: loop, store: directory, uses: uses),
       logger: runtime.logger,
       metrics: runtime.metrics)
     api.commands(service)
@@ -82,7 +83,8 @@ extension CommandsService {
       services: [
         ("directory", entities), ("uplink", uplinks), ("deadline-sweeper", sweeper),
         ("turn-dispatcher", dispatcher), ("selection", selections), ("campaign-runner", campaigns),
-        ("live-events", service.live), ("idempotency-sweeper", IdempotencySweeper(runtime)),
+        ("live-events", service.live), ("key-uses", uses),
+        ("idempotency-sweeper", IdempotencySweeper(runtime)),
       ], api: api, openAPI: PackageResources.openapi_yaml)
   }
 }

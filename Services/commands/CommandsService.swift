@@ -48,7 +48,7 @@ public struct CommandsService: Sendable {
     let epoch = Locked<Int64?>(nil)
     self.epoch = epoch
     idempotency = Idempotency(database: runtime.database)
-    inserts = Batcher(runtime.loop, maximum: 500) { new in
+    inserts = Batcher(runtime.loop, maximum: 500, weight: \.bytes, maximumWeight: 8 << 20) { new in
       // One that was asked for before others knew of a newer epoch is stale, as the table will say.
       let inserted = try await store.insert(new, epoch: new.map(\.epoch).min() ?? 0)
       if !inserted.stale.isEmpty { epoch.withLock { $0 = nil } }
@@ -227,8 +227,10 @@ public struct CommandsService: Sendable {
   }
 
   /// Commands, newest first.
-  func commands(_ filter: CommandStore.Filter) async throws -> [(seq: Int64, command: Command)] {
-    try await store.list(filter)
+  func commands(_ filter: CommandStore.Filter, atMost bytes: Int64 = CommandStore.pageBytes) async throws
+    -> CommandStore.Page
+  {
+    try await store.list(filter, atMost: bytes)
   }
 
   /// What must always hold: created = final + open, and every open command is looked at.

@@ -59,8 +59,9 @@ extension ConfigService {
       try await bindings.apply($0, $1)
     }
     let runner = BindingRunner(service: service, logger: runtime.logger.labelled("binding-runner"))
+    let uses = KeyUses(runtime)
     var api = API(
-      authenticator: Authenticator(rootKey: settings.rootKey, loop: loop, store: directory),
+      authenticator: Authenticator(rootKey: settings.rootKey, loop: loop, store: directory, uses: uses),
       logger: runtime.logger,
       metrics: runtime.metrics)
     api.config(service)
@@ -74,7 +75,7 @@ extension ConfigService {
         ("directory", entities), ("uplink", uplinks), ("document-sweeper", sweeper),
         ("device-resolver", resolver), ("binding-requests", requests), ("binding-runner", runner),
         ("object-sweeper", ObjectSweeper(service: service, loop: loop, logger: runtime.logger)),
-        ("idempotency-sweeper", IdempotencySweeper(runtime)),
+        ("key-uses", uses), ("idempotency-sweeper", IdempotencySweeper(runtime)),
       ],
       api: api, openAPI: PackageResources.openapi_yaml,
       streamedBodies: .init(

@@ -181,7 +181,7 @@ extension ConfigService {
       throw Refusal("outranked", "A more specific binding stands before it.", isOfCopy: true)
     }
     try await follow(won, in: after, change, connection)
-    try await carryOut(changes, after: events, connection)
+    try await carryOut(changes, after: events, refusesTooLarge: true, connection)
   }
 
   private func unbind(

@@ -40,7 +40,8 @@ extension ConfigService {
         ?? Binding(target: target, to: artefact, priority: request.priority, at: now, by: author.name)
       guard binding != present else { return (binding, false) }
       let event = try await put(binding, before: present, of: device, by: author, connection)
-      try await follow(binding, locked, after: event, at: now, by: author, connection)
+      try await follow(
+        binding, locked, after: event, at: now, by: author, refusesTooLarge: true, connection)
       return (binding, present == nil)
     }
     return (try await view([binding])[0], isNew)
@@ -208,14 +209,14 @@ extension ConfigService {
   private func follow(
     _ binding: Binding, _ locked: [(stored: ConfigurationStore.Stored, device: DeviceEntity)],
     after event: Event,
-    at now: Date, by author: Author, _ connection: PostgresConnection
+    at now: Date, by author: Author, refusesTooLarge: Bool = false, _ connection: PostgresConnection
   ) async throws {
     if locked.isEmpty {
       try await makeDue([binding], in: author.traceparent, connection)
       try await outbox.tell([event], on: connection)
     } else {
       let changes = try await resolve(locked, at: now, connection) { _ in author.traceparent }
-      try await carryOut(changes, after: [event], connection)
+      try await carryOut(changes, after: [event], refusesTooLarge: refusesTooLarge, connection)
     }
   }
 

@@ -83,7 +83,7 @@ extension ConfigService {
       guard let index = index[device] else { continue }
       changes[index].make(in: locked[index].traceparent) { $0.came(at: now) }
     }
-    try await carryOut(changes, after: [], connection)
+    try await carryOut(changes, connection)
   }
 
   /// A broker is there, anew or for the first time. What it may have forgotten is made due by the sweeper, in pages: here other
@@ -111,73 +111,71 @@ extension ConfigService {
         change.make(in: stored.traceparent) { $0.sendAgain(at: now) }
         return change
       }
-      try await carryOut(changes, after: [], connection)
+      try await carryOut(changes, connection)
       return due.count
     }
   }
 
-  /// Clears the configurations of devices that are no more, and what the broker keeps for them.
+  /// Clears the configurations of devices that are no more, what the broker keeps for them, and their own bindings.
   /// - Returns: how many.
   func clearDeletedDevices(limit: Int) async throws -> Int {
-    try await database.withTransaction { connection in
+    let cleared = try await database.withTransaction { connection in
       let devices = try await DeletedDevices.due(limit: limit, on: connection)
-      guard !devices.isEmpty else { return 0 }
+      guard !devices.isEmpty else { return devices }
       let kept = try await configurations.clear(devices, connection)
       try await outbox.tell(
         kept.map { Downlink.clear($0.topic).event(deviceId: $0.deviceId, traceparent: nil) }, on: connection)
       try await connection.enqueue([PresenceTable.forget(devices.compactMap(\.deviceId))])
       try await DeletedDevices.settle(devices, on: connection)
-      return devices.count
+      return devices
     }
+    if !cleared.isEmpty { try await removeBindings(of: cleared.map(\.id)) }
+    return cleared.count
   }
 
-  /// Writes changes, their documents and their events in the open transaction.
-  /// - Throws: 422 for a document that is too large.
-  func carryOut(
-    _ changes: [ConfigurationChange], after first: [Event], _ connection: PostgresConnection
-  ) async throws {
-    let documents = try await documents(changes, connection)
-    try await configurations.save(changes.map { ($0.before, $0.after) }, connection)
-    let told = first + changes.flatMap(\.events) + (try documents.compactMap { try $0.get() })
-    let answers = try await lookAtFollowed(changes.map(\.after.configuration), connection)
-    try await outbox.tell(told + answers, on: connection)
-  }
-
-  /// The same for many devices, as far as their documents are no more than so many bytes. One whose document would be too
-  /// large keeps what it has.
+  /// Writes changes, their documents and their events in the open transaction, as far as the documents are no more than so many
+  /// bytes. A device whose document would be too large keeps the one it has.
+  /// - Parameters:
+  ///   - first: what is told before.
+  ///   - refusesTooLarge: for a change that somebody asks for of one device: then it is not made.
   /// - Returns: how many of them.
-  func carryOut(
-    _ changes: [ConfigurationChange], within limit: Int, _ connection: PostgresConnection
+  /// - Throws: 422 for a document that is too large.
+  @discardableResult func carryOut(
+    _ changes: [ConfigurationChange], after first: [Event] = [], within limit: Int = .max,
+    refusesTooLarge: Bool = false, _ connection: PostgresConnection
   ) async throws -> Int {
-    var (kept, bytes) = (0, 0)
-    var events: [Event] = []
-    var saved: [ConfigurationChange] = []
+    var (saved, told, bytes): ([ConfigurationChange], [Event], Int) = ([], first, 0)
     for (change, document) in zip(changes, try await documents(changes, connection)) {
-      kept += 1
+      var change = change
+      told += change.events
       switch document {
       case .success(let event):
-        saved.append(change)
-        events += change.events
-        if let event {
-          events.append(event)
-          bytes += event.payload?.count ?? 0
+        if let event { told.append(event) }
+        bytes += event?.payload?.count ?? 0
+      case .failure(let fault):
+        if refusesTooLarge {
+          throw Problem.unprocessable([JSONFault(pointer: "/artefactId", message: fault.reason)])
         }
-      case .failure(let problem):
+        change.after.configuration.cannotBeSent()
         logger.warning(
-          "a device keeps what it has", ["deviceId": change.before.deviceId, "error": "\(problem.detail)"])
+          "a device keeps the document it has",
+          ["deviceId": change.before.deviceId, "reason": fault.reason])
       }
+      saved.append(change)
       if bytes >= limit { break }
     }
     try await configurations.save(saved.map { ($0.before, $0.after) }, connection)
-    events += try await lookAtFollowed(saved.map(\.after.configuration), connection)
-    try await outbox.tell(events, on: connection)
-    return kept
+    told += try await lookAtFollowed(saved.map(\.after.configuration), connection)
+    try await outbox.tell(told, on: connection)
+    return saved.count
   }
+
+  private struct TooLarge: Error { let reason: String }
 
   /// The documents of those that are sent, made as they are looked at; nil for the others.
   private func documents(
     _ changes: [ConfigurationChange], _ connection: PostgresConnection
-  ) async throws -> some Sequence<Result<Event?, Problem>> {
+  ) async throws -> some Sequence<Result<Event?, TooLarge>> {
     let ids = Set(
       changes.lazy.filter(\.isSent).flatMap { $0.after.configuration.slots.values.map(\.artefact.id) })
     let contents =
@@ -187,10 +185,8 @@ extension ConfigService {
       guard change.isSent else { return .success(nil) }
       let configuration = change.after.configuration
       let document = configuration.document(contents: contents)
-      guard document.count <= DeviceConfiguration.documentLimit else {
-        let message =
-          "the device's document would be \(document.count) bytes, at most \(DeviceConfiguration.documentLimit) go"
-        return .failure(Problem.unprocessable([JSONFault(pointer: "/artefactId", message: message)]))
+      if let reason = DeviceConfiguration.fault(ofDocument: document.count) {
+        return .failure(TooLarge(reason: reason))
       }
       return .success(
         Downlink.desired(revision: configuration.revision, document: document)

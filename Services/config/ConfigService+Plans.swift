@@ -18,16 +18,10 @@ extension ConfigService {
 
   /// What a plan is found to do.
   struct Plan: Sendable {
-    struct Item: Sendable {
-      let difference: PlannedDifference
-      /// What is wrong with it: the content does not fit the profile's schema.
-      let fault: String?
-    }
-
     let id: UUID
     let expiresAt: Date
     /// Those with a fault first, at most `listed`.
-    var items: [Item] = []
+    var items: [PlannedDifference] = []
     /// Slots of devices that would change.
     var total = 0
     /// Those of them with a fault.
@@ -60,19 +54,14 @@ extension ConfigService {
       try await once.begin(on: connection)
       var plan = Plan(id: .v7(at: now), expiresAt: now + Self.lifetime)
       let changes = try await changes(requests, targets, in: organisation, connection)
-      var (faulty, sound): ([Plan.Item], [Plan.Item]) = ([], [])
-      var faults: [UUID: String?] = [:]
-      let digest = try await outcome(of: changes, in: organisation, at: now, connection) { differences in
-        for difference in differences {
-          let fault = try await fault(of: difference, known: &faults, in: organisation, connection)
-          let item = Plan.Item(difference: difference, fault: fault)
-          plan.total += 1
-          if fault != nil {
-            plan.faults += 1
-            if faulty.count < Self.listed { faulty.append(item) }
-          } else if sound.count < Self.listed {
-            sound.append(item)
-          }
+      var (faulty, sound): ([PlannedDifference], [PlannedDifference]) = ([], [])
+      let digest = try await outcome(of: changes, in: organisation, at: now, connection) { difference in
+        plan.total += 1
+        if difference.fault != nil {
+          plan.faults += 1
+          if faulty.count < Self.listed { faulty.append(difference) }
+        } else if sound.count < Self.listed {
+          sound.append(difference)
         }
       }
       plan.items = Array((faulty + sound).prefix(Self.listed))
@@ -119,13 +108,14 @@ extension ConfigService {
   /// Works through all devices that the changes may reach, a page at a time.
   private func outcome(
     of changes: [PlannedChange], in organisation: UUID, at now: Date, _ connection: PostgresConnection,
-    each: ([PlannedDifference]) async throws -> Void
+    each: (PlannedDifference) -> Void
   ) async throws -> PlanDigest {
     let targets = Set(changes.map(\.target))
     let present = try await bindings.active(of: targets, in: [organisation], connection)
     let planning = Planning(changes, to: present, at: now)
     let ids = try await PlanStore.reach(of: targets, in: organisation, connection)
     var digest = PlanDigest()
+    var judge = PlanJudge(service: self, organisation: organisation, connection: connection)
     for start in stride(from: 0, to: ids.count, by: Self.page) {
       let rows = try await connection.query(
         DirectoryDevices.query(Array(ids[start..<min(start + Self.page, ids.count)])))
@@ -133,39 +123,13 @@ extension ConfigService {
       let bindings = try await bindings.active(
         of: Set(devices.lazy.flatMap { Resolution.targets(of: $0) }), in: [organisation], connection)
       for device in devices {
-        let differences = planning.differences(for: device, among: bindings)
+        var (differences, after) = planning.differences(for: device, among: bindings)
+        try await judge.judge(&differences, after)
+        differences.forEach(each)
         digest.add(device, differences)
-        if !differences.isEmpty { try await each(differences) }
       }
     }
     return digest
-  }
-
-  /// What is wrong with what a slot would get; the same for all that get the same. Of a large artefact nothing is known but its
-  /// bytes.
-  private func fault(
-    of difference: PlannedDifference, known: inout [UUID: String?], in organisation: UUID,
-    _ connection: PostgresConnection
-  ) async throws -> String? {
-    guard let after = difference.after else { return nil }
-    if let known = known[after.artefact.id] { return known }
-    let fault = try await fault(of: after.active, in: organisation, connection)
-    known[after.artefact.id] = .some(fault)
-    return fault
-  }
-
-  private func fault(
-    of active: ActiveBinding, in organisation: UUID, _ connection: PostgresConnection
-  ) async throws -> String? {
-    do {
-      guard
-        let rule = try await schemas.rule(of: active.binding.slot, for: active.profile, in: organisation),
-        case .inline(let content) = try await artefacts.contents([active.artefact.id], connection)[
-          active.artefact.id]
-      else { return nil }
-      return rule.faults(of: content, at: "", schema: "the profile's schema of this slot").first
-        .map { "\($0.pointer.isEmpty ? "the content" : $0.pointer) \($0.message)" }
-    } catch let faults as JSONFaults { return faults.faults.first?.message }
   }
 
   private func differs(

@@ -100,6 +100,16 @@ extension ConfigService {
     }
   }
 
+  /// What an artefact holds, wherever it is; nil if it is not there.
+  /// - Throws: 422 for what is no JSON, or too large to be read.
+  func content(of artefact: UUID, _ connection: PostgresConnection) async throws -> JSON? {
+    switch try await artefacts.body(of: artefact, connection) {
+    case nil: nil
+    case .inline(let bytes): try JSON(parsing: bytes)
+    case .object(let object): try await uploadedJSON(object)
+    }
+  }
+
   private static func checkOpen(_ upload: Upload) throws {
     guard let artefact = upload.artefactId else { return }
     throw Problem.conflict("The upload has been completed before: it is the artefact \(artefact.text).")

@@ -21,19 +21,20 @@ struct ContentSchemas: Sendable {
 
   init(directory: DeviceDirectory) { self.directory = directory }
 
-  /// The rule of a slot; nil if the profile has none for it: then any content will do.
+  /// The rule of a slot, as the registry last confirmed it; nil if the profile has none for it: then any content will do.
   /// - Throws: `JSONFaults` for a profile that is not there, or not for them: a board may be another's if it is public.
   func rule(of slot: String, for profile: Profile, in organisation: UUID) async throws -> SchemaRule? {
     let schemas: JSONObject
     let rev: Int64
     switch profile.type {
     case .device:
-      guard let board = try await directory.board(profile.id),
+      guard let board = try await directory.board(profile.id, isFresh: true),
         board.isPublic || board.organisationId == organisation
       else { throw Self.missing("board") }
       (schemas, rev) = (board.configSchemas, board.rev)
     case .sensor:
-      guard let found = try await directory.sensorProfile(profile.id), found.organisationId == organisation
+      guard let found = try await directory.sensorProfile(profile.id, isFresh: true),
+        found.organisationId == organisation
       else { throw Self.missing("sensor profile") }
       (schemas, rev) = (found.configSchemas, found.rev)
     }

@@ -63,9 +63,16 @@ extension RegistryService {
     hearing.maximumBatch = 5000
     hearing.gathering = reading.gathering
     let users = runtime.consumer(hearing) { try await configInbox.apply($0, $1) }
+    let database = runtime.database
+    let uses = KeyUses(loop, runtime.logger) { uses in
+      try await database.withTransaction { try await APIKeyTable(database: $0).used(uses) }
+    }
+    let usesElsewhere = runtime.consumer(.init(name: KeyUsesInbox.consumer, topic: .keyUses)) {
+      try await KeyUsesInbox().apply($0, $1)
+    }
     var api = API(
       authenticator: Authenticator(
-        rootKey: settings.rootKey, loop: loop, store: APIKeyTable(database: runtime.database)),
+        rootKey: settings.rootKey, loop: loop, store: APIKeyTable(database: database), uses: uses),
       logger: runtime.logger, metrics: runtime.metrics)
     api.registry(registry)
     try await runtime.run(
@@ -73,6 +80,7 @@ extension RegistryService {
       services: [
         ("state", states), ("selection", selections), ("selection-runner", selector),
         ("config-users", users),
+        ("key-uses", uses), ("key-uses-elsewhere", usesElsewhere),
         ("idempotency-sweeper", IdempotencySweeper(runtime)),
         ("device-count-sweeper", DeviceCountSweeper(runtime)),
       ], api: api,
@@ -97,6 +105,7 @@ extension RegistryService {
         PostgresMigration("V0011_route_time", embedded: PackageResources.V0011_route_time_sql),
         PostgresMigration("V0012_certificates", embedded: PackageResources.V0012_certificates_sql),
         PostgresMigration("V0013_config_users", embedded: PackageResources.V0013_config_users_sql),
+        PostgresMigration("V0014_key_uses", embedded: PackageResources.V0014_key_uses_sql),
       ]
     ),
   ]

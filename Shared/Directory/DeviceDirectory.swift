@@ -35,8 +35,8 @@ public struct DeviceDirectory: KeyStore, Sendable {
   let database: PostgresClient
   /// Returns when the copy has reached the end of the topic; who asks meanwhile shares the next look.
   let end: Batcher<Void, Void>
-  /// The same for keys, which Kafka must not hold up for longer than a revocation takes to count.
-  private let endForKeys: Batcher<Void, Void>
+  /// The same for what Kafka must not hold up for longer than a revocation takes to count.
+  private let endSoon: Batcher<Void, Void>
   private let keys: Batcher<String, StoredKey?>
   private let devices: Batcher<Question, Found>
   private let remembered: Locked<[Question: DeviceEntity]>
@@ -78,7 +78,7 @@ public struct DeviceDirectory: KeyStore, Sendable {
       try await progress.reachEnd()
       return callers
     }
-    endForKeys = Batcher(loop, maximum: 10_000) { callers in
+    endSoon = Batcher(loop, maximum: 10_000) { callers in
       try await progress.reachEnd(asking: Self.keyPatience)
       return callers
     }
@@ -125,14 +125,23 @@ public struct DeviceDirectory: KeyStore, Sendable {
   }
 
   /// A board, at most half a second old.
-  public func board(_ id: UUID) async throws -> BoardEntity? {
+  /// - Parameter isFresh: as the registry had confirmed it when this was asked; while Kafka is away, as it is known here.
+  public func board(_ id: UUID, isFresh: Bool = false) async throws -> BoardEntity? {
+    if isFresh {
+      try await caughtUp()
+      return try await Self.board(id, in: database)
+    }
     if let board = try await boards.value(id) { return board }
     try await end.submit(())
     return try await boards.value(id)
   }
 
-  /// A sensor profile, at most half a second old.
-  public func sensorProfile(_ id: UUID) async throws -> SensorProfileEntity? {
+  /// A sensor profile, likewise.
+  public func sensorProfile(_ id: UUID, isFresh: Bool = false) async throws -> SensorProfileEntity? {
+    if isFresh {
+      try await caughtUp()
+      return try await Self.sensorProfile(id, in: database)
+    }
     if let profile = try await sensorProfiles.value(id) { return profile }
     try await end.submit(())
     return try await sensorProfiles.value(id)
@@ -141,13 +150,19 @@ public struct DeviceDirectory: KeyStore, Sendable {
   public func key(hash: String) async throws -> StoredKey? { try await keys.submit(hash) }
 
   public func settledKey(hash: String) async throws -> KeyAnswer {
-    do { try await endForKeys.submit(()) } catch let error as ConsumerBehind {
-      // Kafka is away: what is known here has to do. But while the copy is being caught up the key may be one that was
-      // made before, and "wrong" would be a lie.
+    let isSettled = try await caughtUp()
+    return try await key(hash: hash).map(KeyAnswer.found) ?? (isSettled ? .none : .unsettled)
+  }
+
+  /// Waits until the copy has all that the registry had confirmed when this was asked.
+  /// - Returns: false while Kafka is away: what is known here has to do then. But while the copy is being caught up it would be
+  ///   a lie that something is not there.
+  @discardableResult private func caughtUp() async throws -> Bool {
+    do { try await endSoon.submit(()) } catch let error as ConsumerBehind {
       guard case .endUnknown = error.reason else { throw error }
-      return try await key(hash: hash).map(KeyAnswer.found) ?? .unsettled
+      return false
     }
-    return try await key(hash: hash).map(KeyAnswer.found) ?? .none
+    return true
   }
 
   private static func keys(_ hashes: [String], in database: PostgresClient) async throws -> [StoredKey?] {

@@ -20,6 +20,8 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
   case deviceSelected = "martlet.device.selected"
   /// Bindings that commands ask config for.
   case configRequests = "martlet.config.requests"
+  /// When API keys were last used elsewhere than at the registry.
+  case keyUses = "martlet.registry.key-uses"
 
   /// The same for all: keys spread over as many consumers as anyone will run.
   public static let partitions = 12
@@ -37,6 +39,7 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
     case .deviceSelection: 7
     case .deviceSelected: 8
     case .configRequests: 9
+    case .keyUses: 10
     }
   }
 
@@ -45,7 +48,7 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
     switch self {
     case .registryEvents, .commandsEvents, .configEvents, .deadLetter: true
     case .registryEntities, .deviceDownlink, .deviceUplink, .deviceSelection, .deviceSelected,
-      .configRequests:
+      .configRequests, .keyUses:
       false
     }
   }
@@ -61,7 +64,7 @@ public enum KafkaTopic: String, Sendable, CaseIterable {
       // No tombstone is written (decision 14); those of earlier versions stay long enough for a service that was stopped.
       case .registryEntities: ["cleanup.policy": "compact", "delete.retention.ms": "\(30 * day)"]
       case .registryEvents, .commandsEvents, .configEvents: ["retention.ms": "\(7 * day)"]
-      case .deviceDownlink, .deviceUplink, .deviceSelection, .deviceSelected, .configRequests:
+      case .deviceDownlink, .deviceUplink, .deviceSelection, .deviceSelected, .configRequests, .keyUses:
         ["retention.ms": "\(3 * day)"]
       case .deadLetter: ["retention.ms": "\(30 * day)"]
       }

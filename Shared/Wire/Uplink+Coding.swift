@@ -135,10 +135,10 @@ extension Uplink {
       result: fields.optional("result", .any),
       error: fields.optional(
         "error",
-        .fields(CommandFault(code: "", message: "")) { error in
+        .fields(CommandFault(code: "", message: ""), isClosed: false) { error in
           CommandFault(
-            code: error.optional("code", Self.code) ?? "",
-            message: error.optional("message", .string(0...4096)) ?? "")
+            code: error.optional("code", Self.code) ?? "", message: error.optional("message", Self.text) ?? ""
+          )
         }), progress: status == .progress ? progress(&fields) : nil)
   }
 
@@ -153,10 +153,8 @@ extension Uplink {
     $0.double.flatMap { (0...100).contains($0) ? $0 : nil }
   }
 
-  private static let step = JSONShape<String>(
-    "", expected: "a string of at most 1024 characters or a whole number"
-  ) {
-    $0.string.flatMap { $0.unicodeScalars.count <= 1024 ? $0 : nil } ?? $0.int.map { String($0) }
+  private static let step = JSONShape<String>("", expected: "a string or a whole number") {
+    $0.string.map { cut($0, to: 1024) } ?? $0.int.map { String($0) }
   }
 
   // Made once: these are read thousands of times a second.
@@ -166,16 +164,26 @@ extension Uplink {
 
   /// Firmware writes codes as words or as numbers.
   private static let code = JSONShape<String>("", expected: "a string or a whole number") {
-    $0.string ?? $0.int.map { String($0) }
+    $0.string.map { cut($0, to: 1024) } ?? $0.int.map { String($0) }
+  }
+
+  /// What a device says in words: what is too long is cut, since what it says besides must not be lost for it.
+  private static let text = JSONShape<String>("", expected: "a string") {
+    $0.string.map { cut($0, to: 4096) }
+  }
+
+  private static func cut(_ text: String, to count: Int) -> String {
+    // Bytes are counted for nothing, and are not fewer than characters.
+    text.utf8.count <= count ? text : String(String.UnicodeScalarView(text.unicodeScalars.prefix(count)))
   }
 
   private static let slot = JSONShape<ReportedSlot>.fields(
-    ReportedSlot(version: 0, sha256: "", status: .failed)
+    ReportedSlot(version: 0, sha256: "", status: .failed), isClosed: false
   ) { fields in
     ReportedSlot(
       version: fields.required("version", .int(0...Int(Int32.max))),
-      sha256: fields.required("sha256", .string(0...64)),
+      sha256: fields.required("sha256", .string(0...64)).lowercased(),
       status: fields.required("status", .word(.failed)),
-      message: fields.optional("message", .string(0...4096)))
+      message: fields.optional("message", Self.text))
   }
 }

@@ -26,6 +26,30 @@ struct CommandListTests {
   }
 
   @Test(
+    "a page ends before it holds too many bytes, with at least one command, and the next goes on after it")
+  func bytes() async throws {
+    let world = try await World()
+    var ids: [String] = []
+    for _ in 0..<5 { ids.append(try await world.command()) }
+    try await world.fixture.runtime.database.query(
+      """
+      UPDATE command SET params = jsonb_build_object('x', repeat('y', 1000)), result = jsonb_build_object('z', repeat('y', 500))
+      WHERE id = \(UUID(text: ids[2]))
+      """)
+    var filter = CommandStore.Filter(device: world.device, limit: 4)
+    var pages: [[String]] = []
+    repeat {
+      let page = try await world.fixture.service.commands(filter, atMost: 1200)
+      pages.append(page.commands.map(\.head.id.text))
+      filter.before = page.next
+    } while filter.before != nil && pages.count < 9
+    // The third is the first beyond the bound: it still stands in its page, nothing after it does.
+    #expect(pages == [[ids[4], ids[3], ids[2]], [ids[1], ids[0]]])
+    filter.before = nil
+    #expect(try await world.fixture.service.commands(filter, atMost: -1).commands.count == 1)
+  }
+
+  @Test(
     "invariants count the own organisation, and all for root, exactly, before and after they are added up")
   func invariants() async throws {
     let url = try await PostgresServer.shared().createDatabase("commands")

@@ -53,6 +53,36 @@ struct DeletionTests {
     #expect(try await config.status(path, key: "revoked") == 401, "nor a key")
   }
 
+  @Test(
+    "bindings of targets that the registry has deleted go; those of targets that are only not known here stay"
+  )
+  func orphans() async throws {
+    let world = try await World(on: .fresh())
+    let service = world.fixture.service
+    let (kept, group) = (try await world.group(), try await world.group())
+    let device = try await world.newDevice(groups: [kept, group])
+    let artefact = try await world.artefact()
+    for target in [kept, group] { try await world.bound(artefact, .deviceGroup, target) }
+    let own = try await world.artefact(["ssid": "own"])
+    try await world.bound(own, .device, device.id)
+    try await world.fixture.runtime.database.query("DELETE FROM directory_group WHERE id = \(kept)")
+    let gone: [Entity] = [
+      .group(GroupEntity(id: group, organisationId: world.ours, name: "g", rev: 1)), .device(device),
+    ]
+    try await world.fixture.registry(gone.map { .deleted($0.deletion) })
+    #expect(try await service.clearDeletedDevices(limit: 10) == 1)
+    var scan = ConfigService.OrphanScan()
+    #expect(try await service.removeOrphans(&scan, limit: 1) + service.removeOrphans(&scan, limit: 1) == 1)
+    #expect(try await service.removeOrphans(&scan, limit: 10) == 0)
+    try await world.fixture.settle()
+    let left = try await world.ask(.get, World.bindings).json["items"]?.array
+    #expect(left?.map { $0["target"]?["id"] } == [.string(kept.text)])
+    #expect(
+      try await world.ask(.delete, "/api/v1/config-artefacts/\(own["id"]?.string ?? "")").status == 204)
+    let told = try await world.fixture.outbox(group.text, .configEvents)
+    #expect(told.last?.type == "martlet.config.bindingRemoved" && told.last?.json["by"] == "registry")
+  }
+
   @Test("groups, components and sensor profiles are kept, each by its newest record")
   func newerKinds() async throws {
     let world = try await World()
@@ -151,7 +181,7 @@ struct DeletionTests {
     try await world.fixture.uplink(world.device.deviceId, [.published(revision: 1), report])
     #expect(try await world.ask(.get, location).json["convergence"]?["accepted"] == 0)
     try await sweep(after: world.device, world)
-    #expect(try await world.ask(.get, location).json["convergence"]?["total"] == 0)
+    try await eventually("its binding has gone with it") { try await world.ask(.get, location).status == 404 }
     let due = try await world.fixture.runtime.database.query(
       "SELECT next_attempt_at FROM device_configuration WHERE device_id = \(world.device.deviceId)")
     #expect(try due.first?.decode(Date?.self) == nil, "and its document is not sent again")

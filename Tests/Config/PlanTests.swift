@@ -109,7 +109,6 @@ import Wire
     let artefact = try await world.artefact(["ssid": "x"], board: board)
     let other = try await world.artefact(["v": 1])
     try await world.change(board, schemas: ["wifi": ["type": "object", "required": ["ssid", "channel"]]])
-    try await Task.sleep(for: .milliseconds(600))
     let answer = try await plan(
       world,
       [change(.deviceProfile, world.board, "wifi", other), change(.deviceProfile, board, "wifi", artefact)])
@@ -117,6 +116,47 @@ import Wire
     let first = answer.json["devices"]?.array?.first
     #expect(first?["deviceId"]?.string == device.deviceId)
     #expect(first?["fault"]?.string?.contains("channel") == true)
+    // Who would fail is a part of the outcome.
+    try await world.change(board, schemas: ["wifi": ["type": "object"]], rev: 3)
+    let id = answer.json["planId"]?.string ?? ""
+    let refused = try await world.ask(.put, "\(path)/\(id)/apply", as: .operator)
+    #expect(refused.status == 409)
+    #expect(refused.json["detail"]?.string?.contains(device.deviceId) == true)
+  }
+
+  /// A document that would be too large is a fault, and what is bound all the same is shown as not delivered, until it fits.
+  @Test func aDocumentThatIsTooLarge() async throws {
+    let world = try await World(on: .fresh())
+    let device = try await world.newDevice()
+    let large = String(repeating: "y", count: 65_000)
+    var bindings: [String] = []
+    for number in 0..<16 {
+      let artefact = try await world.artefact(["x": .string(large)], slot: "b\(number)")
+      bindings.append(try await world.bound(artefact, .deviceProfile, world.board, slot: "b\(number)"))
+    }
+    let sent = try await world.documents(of: device).count
+    let more = try await world.artefact(["x": .string(large)], slot: "more")
+    let planned = try await plan(world, [change(.deviceProfile, world.board, "more", more)])
+    #expect(planned.json["faults"] == planned.json["total"])
+    #expect(planned.json["devices"]?.array?.first?["fault"]?.string?.contains("at most 1048576 go") == true)
+    let single = try await world.bind(more, .device, device.id, slot: "more")
+    #expect(single.status == 422)
+    let binding = try await world.bound(more, .deviceProfile, world.board, slot: "more")
+    try await world.fixture.uplink(device.deviceId, [.published(revision: 16)])
+    let path = "/api/v1/devices/\(device.deviceId)/desired-state"
+    var state = try await world.ask(.get, path).json
+    #expect(state["fault"]?.string?.contains("larger than 1048576 bytes") == true)
+    #expect(state["slots"]?["more"]?["reason"] == "notDelivered")
+    #expect(state["slots"]?["b3"]?["reason"] != "notDelivered")
+    #expect(try await world.convergence(binding)?["total"]?.int ?? 0 > 0)
+    #expect(try await world.documents(of: device).count == sent)
+    // Nobody tries again for nothing, and nothing is held up by it.
+    try await world.fixture.uplink(device.deviceId, [.presence(online: true)])
+    #expect(try await world.fixture.service.sendDue(limit: 100) == 0)
+    try await world.unbind(bindings[0])
+    state = try await world.ask(.get, path).json
+    #expect(state["fault"] == nil)
+    #expect(try await world.documents(of: device).count == sent + 1)
   }
 
   @Test func whatCannotBePlanned() async throws {

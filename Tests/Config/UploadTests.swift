@@ -59,6 +59,28 @@ import Wire
     }
   }
 
+  @Test(
+    "a plan says what of an uploaded artefact does not fit the schema as it is now", arguments: StoreKind.here
+  )
+  func plan(kind: StoreKind) async throws {
+    try await ObjectWorld.run(kind) { store in
+      let world = store.world
+      let json = Array(#"{"v":1}"#.utf8)
+      let draft = try await store.announce(store.draft(json, type: "application/json"))
+      #expect(try await store.put(draft, json).status == 200)
+      let made = try await store.complete(draft).json
+      try await world.change(world.board, schemas: ["model": ["type": "string"]], rev: 9)
+      let change: JSON = [
+        "target": ["type": "DEVICE", "id": .string(world.device.deviceId)], "slot": made["slot"] ?? .null,
+        "artefactId": made["id"] ?? .null,
+      ]
+      let planned = try await world.ask(
+        .post, "\(World.bindings)/plan", as: .operator, ["changes": [change]])
+      #expect(planned.json["total"] == 1)
+      #expect(planned.json["devices"]?.array?.first?["fault"]?.string?.contains("must be a string") == true)
+    }
+  }
+
   @Test("what is not just what was signed is refused, by both in the same words", arguments: StoreKind.here)
   func refusals(kind: StoreKind) async throws {
     try await ObjectWorld.run(kind) { store in

@@ -1,6 +1,7 @@
 """What is deleted is gone everywhere, what is made counts everywhere at once, and once."""
 
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -26,6 +27,23 @@ def test_a_key_counts_at_once_and_its_revocation_within_a_second(tenant):
         answered = time.monotonic()
         eventually("refused everywhere", lambda: set(statuses(made["key"]).values()) == {401}, every=0.02)
         assert time.monotonic() - answered < 1.2, "a second, and the three requests that look"
+
+
+def test_when_a_key_was_last_used_is_told_by_every_service(tenant):
+    keys = {
+        name: tenant.root.post("/apiKey", {"organisationId": tenant.id, "name": name, "role": "admin"}) for name in PATHS}
+    assert not any("lastUsedAt" in key for key in keys.values())
+    for name, key in keys.items():
+        answer = requests.get(SERVICES[name] + PATHS[name], headers={"X-API-Key": key["key"]}, timeout=10)
+        assert answer.status_code == 200
+        kill(name, signal.SIGTERM)  # else it tells twice a minute
+    up()
+
+    def used():
+        shown = {key["id"]: key for key in tenant.root.get(f"/apiKey?organisationId={tenant.id}&limit=1000")}
+        return all("lastUsedAt" in shown[key["id"]] for key in keys.values())
+
+    eventually("all are known", used)
 
 
 def test_a_key_counts_at_once_while_others_try_wrong_ones(tenant):

@@ -135,10 +135,12 @@ struct IdempotencyTests {
     let body: JSON = ["name": "k", "role": "viewer"]
     let first = try await post("apiKey", body, key: key)
     // Another process would share no more than the database and the root key.
+    let (loop, logger) = (EventLoop.start("replica"), Logger(label: "test", level: .error))
     var api = API(
       authenticator: Authenticator(
-        rootKey: World.rootKey, loop: .start("replica"), store: APIKeyTable(database: world.database)),
-      logger: Logger(label: "test", level: .error), metrics: Metrics())
+        rootKey: World.rootKey, loop: loop, store: APIKeyTable(database: world.database),
+        uses: KeyUses(loop, logger) { _ in }),
+      logger: logger, metrics: Metrics())
     api.registry(
       RegistryService(
         database: world.database, outbox: world.registry.outbox, broker: "b", rootKey: World.rootKey))

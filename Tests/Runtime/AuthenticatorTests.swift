@@ -2,6 +2,7 @@ import Crypto
 import FoundationEssentials
 import HTTP
 import Loop
+import Observability
 import Testing
 import Wire
 
@@ -35,7 +36,13 @@ struct AuthenticatorTests {
   private let keys = Keys()
   private let authenticator: Authenticator
 
-  init() { authenticator = Authenticator(rootKey: "root", loop: .start("keys-test"), store: keys) }
+  private let uses: KeyUses
+
+  init() {
+    let loop = EventLoop.start("keys-test")
+    uses = KeyUses(loop, Logger(label: "test", level: .critical)) { _ in }
+    authenticator = Authenticator(rootKey: "root", loop: loop, store: keys, uses: uses)
+  }
 
   private func ask(_ key: String, from address: String = "192.0.2.1") async throws -> Principal? {
     try await authenticator.principal(
@@ -100,6 +107,18 @@ struct AuthenticatorTests {
       try await group.waitForAll()
     }
     #expect(await order.all == ["good", "another", "held"])
+  }
+
+  @Test("the uses of known keys are noted, those of the root key, of unknown and of expired ones are not")
+  func used() async throws {
+    await keys.make("good")
+    let before = Date.now
+    let principal = try #require(try await ask("good"))
+    for key in ["root", "wrong"] { _ = try await ask(key) }
+    guard case .key(let id, _, _, _) = principal else { throw CancellationError() }
+    let waiting = uses.waiting
+    #expect(Array(waiting.keys) == [id])
+    #expect(waiting.values.allSatisfy { $0 >= before })
   }
 
   @Test("more than can be held at a time are told to come later")

@@ -21,6 +21,28 @@ import Testing
     #expect(await sizes.all.reduce(0, +) == 51)
   }
 
+  @Test("a batch weighs no more than it may, unless one input alone does")
+  func aBatchHasABoundByWeight() async throws {
+    let batches = Batches()
+    let batcher = Batcher<Int, Int>(
+      .start("batcher-test"), maximum: 100, weight: { $0 }, maximumWeight: 100
+    ) { inputs in
+      await batches.add(inputs)
+      try await Task.sleep(for: .milliseconds(20))
+      return inputs
+    }
+    try await withThrowingTaskGroup(of: Int.self) { group in
+      for weight in Array(repeating: 30, count: 20) + [250, 100, 1] {
+        group.addTask { try await batcher.submit(weight) }
+      }
+      for try await _ in group {}
+    }
+    let all = await batches.all
+    #expect(all.allSatisfy { $0.count == 1 || $0.reduce(0, +) <= 100 })
+    #expect(all.contains { $0.count > 1 })
+    #expect(all.joined().sorted() == (Array(repeating: 30, count: 20) + [250, 100, 1]).sorted())
+  }
+
   @Test("what the database refuses goes to the one input that it refuses, and each other is done once")
   func aBadInputFailsAlone() async throws {
     let done = Sizes()
@@ -65,4 +87,9 @@ import Testing
     var all: [Int] = []
     func add(_ size: Int) { all.append(size) }
   }
+}
+
+private actor Batches {
+  var all: [[Int]] = []
+  func add(_ batch: [Int]) { all.append(batch) }
 }

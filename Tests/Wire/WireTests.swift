@@ -109,6 +109,34 @@ struct WireTests {
     #expect(((try? Uplink(.status, payload: payload)) != nil) == isValid)
   }
 
+  @Test(
+    "what a device says in words is cut where it is too long, hashes are read in either case, and newer members are passed over"
+  )
+  func words() throws {
+    let long = String(repeating: "ä", count: 5000)
+    let hash = String(repeating: "AB", count: 32)
+    let slot = #"{"version":1,"sha256":"\#(hash)","status":"REJECTED","message":"\#(long)","more":{"new":1}}"#
+    let reported = try Uplink(.reported, payload: Array(#"{"slots":{"wifi":\#(slot)},"also":2}"#.utf8))
+    #expect(
+      reported
+        == .reported([
+          "wifi": ReportedSlot(
+            version: 1, sha256: hash.lowercased(), status: .rejected, message: String(long.prefix(4096)))
+        ]))
+    let id = UUID.v7()
+    let error = #"{"code":"\#(long)","message":"\#(long)","where":"x"}"#
+    let failed = try Uplink(
+      .status, payload: Array(#"{"id":"\#(id.text)","status":"FAILED","error":\#(error)}"#.utf8))
+    guard case .status(let answer) = failed else { throw TestFault() }
+    #expect(answer.error == CommandFault(code: String(long.prefix(1024)), message: String(long.prefix(4096))))
+    let progress = try Uplink(
+      .status, payload: Array(#"{"id":"\#(id.text)","status":"PROGRESS","step":"\#(long)"}"#.utf8))
+    guard case .status(let told) = progress else { throw TestFault() }
+    #expect(told.progress?.step == String(long.prefix(1024)))
+  }
+
+  private struct TestFault: Error {}
+
   @Test("a plus that an address has turned into a blank is taken for the plus")
   func timesInAddresses() {
     let time = Date(rfc3339: "2025-11-30T21:00:00Z")

@@ -5,7 +5,7 @@
 # The embedded broker cannot be asked to create topics, so it is told at its start. All others: `martlet topics create`.
 KAFKA_TOPICS=(martlet.registry.entities martlet.registry.events martlet.commands.events martlet.config.events
   martlet.device.downlink martlet.device.uplink martlet.device.selection martlet.device.selected martlet.config.requests
-  martlet.dead-letter)
+  martlet.registry.key-uses martlet.dead-letter)
 
 # A shell that has sourced stack.env names our own broker: that is no wish for an external one.
 forget_own_bootstrap() {

@@ -131,12 +131,8 @@ enum CommandPage {
   static func answer(
     _ service: CommandsService, _ filter: CommandStore.Filter, _ encode: (Command) -> JSON
   ) async throws -> HTTPResponse {
-    var more = filter
-    more.limit += 1
-    let found = try await service.commands(more)
-    let commands = found.prefix(filter.limit)
-    let next = found.count > filter.limit ? commands.last.map { Cursor(["\($0.seq)"]).text } : nil
-    return .page(commands.map { encode($0.command) }, next: next)
+    let page = try await service.commands(filter)
+    return .page(page.commands.map(encode), next: page.next.map { Cursor(["\($0)"]).text })
   }
 }
 

@@ -15,6 +15,9 @@ struct NewCommand: Sendable {
   let epoch: Int64
   /// As it was looked up: the command is stored only while the directory still has it so.
   let device: DeviceEntity
+
+  /// What its records hold, for bounds.
+  var bytes: Int { (created.payload?.count ?? 0) + (downlink.payload?.count ?? 0) }
 }
 
 extension CommandStore {

@@ -93,10 +93,26 @@ struct CommandStore: Sendable {
     var limit = 100
   }
 
-  /// Commands, newest first, each with its place in the order, and without its story.
-  func list(_ filter: Filter) async throws -> [(seq: Int64, command: Command)] {
-    var sql = PostgresQuery.StringInterpolation(literalCapacity: 600, interpolationCount: 8)
-    sql.appendLiteral("SELECT \(Self.columns), NULL::text AS timeline FROM command WHERE true")
+  /// A page of a list.
+  struct Page: Sendable {
+    var commands: [Command] = []
+    /// The `seq` of the last of them, if more follow.
+    var next: Int64?
+  }
+
+  /// Beyond so many bytes of parameters and results a page ends early: each command may have some MiB.
+  static let pageBytes: Int64 = 16 << 20
+
+  /// Commands, newest first, without their stories.
+  func list(_ filter: Filter, atMost bytes: Int64 = Self.pageBytes) async throws -> Page {
+    var sql = PostgresQuery.StringInterpolation(literalCapacity: 1200, interpolationCount: 10)
+    sql.appendLiteral(
+      """
+      SELECT \(Self.columns), NULL::text AS timeline, found FROM (
+        SELECT *, count(*) OVER () AS found, sum(octet_length(params::text) + coalesce(octet_length(result::text), 0))
+            OVER (ORDER BY seq DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM (SELECT * FROM command WHERE true
+      """)
     if let device = filter.device {
       sql.append(" AND device_id = ", device.deviceId)
       // Of the record: one that had this deviceId before has a history of its own.
@@ -110,8 +126,13 @@ struct CommandStore: Sendable {
     if let type = filter.type { sql.append(" AND type = ", type) }
     if let since = filter.since { sql.append(" AND created_at >= ", since) }
     if let before = filter.before { sql.append(" AND seq < ", before) }
-    sql.append(" ORDER BY seq DESC LIMIT ", Int64(filter.limit))
-    return try await database.query(PostgresQuery(stringInterpolation: sql)).map(Self.command)
+    sql.append(" ORDER BY seq DESC LIMIT ", Int64(filter.limit) + 1)
+    sql.append(") page) sized WHERE bytes_before IS NULL OR bytes_before <= ", bytes)
+    sql.appendLiteral(" ORDER BY seq DESC")
+    let rows = try await database.query(PostgresQuery(stringInterpolation: sql))
+    let found = try rows.map(Self.command).prefix(filter.limit)
+    let hasMore = try rows.first.map { try $0["found"].decode(Int.self) > found.count } ?? false
+    return Page(commands: found.map(\.command), next: hasMore ? found.last?.seq : nil)
   }
 }
 

@@ -12,6 +12,27 @@ extension DeviceConfiguration {
     case large(size: Int)
   }
 
+  /// What is wrong with a document of so many bytes; nil if it may be sent.
+  public static func fault(ofDocument bytes: Int) -> String? {
+    bytes <= documentLimit
+      ? nil
+      : "the device's document would be \(bytes) bytes, at most \(documentLimit) go: it would not be sent"
+  }
+
+  /// So many slots fit whatever they hold: 64 KiB each, and 1 KiB around it.
+  public static let surelyFitting = documentLimit / (Artefact.inlineLimit + 1024)
+
+  /// How large the document of a device that gets these would be.
+  public static func documentBytes(of winners: [String: Candidate], contents: [UUID: Content]) -> Int {
+    let slots = winners.mapValues {
+      DesiredSlot(bindingId: $0.bindingId, artefact: $0.artefact, since: 1, sinceAt: .distantPast)
+    }
+    // A revision of 19 digits takes no more.
+    return DeviceConfiguration(
+      deviceId: "", recordId: UUID(), organisationId: UUID(), revision: .max, slots: slots
+    ).document(contents: contents).count
+  }
+
   /// The document as the device gets it.
   /// - Parameter contents: by artefact.
   public func document(contents: [UUID: Content]) -> [UInt8] {

@@ -238,6 +238,15 @@ public struct DeviceConfiguration: Sendable, Equatable {
     return [.send]
   }
 
+  /// The document is too large to be sent. What it should hold is decided all the same: it waits until it is otherwise, and the
+  /// device keeps what it has.
+  public mutating func cannotBeSent() { delivery.nextAttemptAt = nil }
+
+  /// Whether that is so of the current one.
+  public var isTooLarge: Bool {
+    !slots.isEmpty && revision > delivery.publishedRevision && delivery.nextAttemptAt == nil
+  }
+
   private mutating func happened(_ kind: ConfigurationEvent.Kind, at now: Date) -> Effect {
     rev += 1
     return .tell(ConfigurationEvent(rev: rev, at: now, kind: kind))

@@ -27,10 +27,12 @@ public struct PlannedDifference: Sendable, Equatable {
   public let path: String
   public let before: Candidate?
   public let after: Candidate?
+  /// What is wrong with it: the content does not fit the profile's schema.
+  public var fault: String?
 
   /// The same for the same difference, in every process.
   var text: String {
-    "\(path) \(before?.artefact.id.text ?? "-") \(after?.artefact.id.text ?? "-")\n"
+    "\(path) \(before?.artefact.id.text ?? "-") \(after?.artefact.id.text ?? "-") \(fault ?? "")\n"
   }
 }
 
@@ -52,11 +54,11 @@ public struct Planning: Sendable {
     }
   }
 
-  /// What would change for a device, in the order of paths.
+  /// What would change for a device, in the order of paths, and all that it would have then.
   /// - Parameter bindings: those of its targets as they are.
   public func differences(
     for device: DeviceEntity, among bindings: [Target: [ActiveBinding]]
-  ) -> [PlannedDifference] {
+  ) -> (changes: [PlannedDifference], after: [String: Candidate]) {
     let targets = Resolution.targets(of: device)
     var (present, planned): ([Target: [ActiveBinding]], [Target: [ActiveBinding]]) = ([:], [:])
     for target in targets {
@@ -65,9 +67,13 @@ public struct Planning: Sendable {
     }
     let before = Resolution.winners(for: device, among: present)
     let after = Resolution.winners(for: device, among: planned)
-    return Set(before.keys).union(after.keys).filter { before[$0]?.artefact.id != after[$0]?.artefact.id }
-      .sorted()
-      .map { PlannedDifference(device: device, path: $0, before: before[$0], after: after[$0]) }
+    let paths = Set(before.keys).union(after.keys).filter {
+      before[$0]?.artefact.id != after[$0]?.artefact.id
+    }
+    let changes = paths.sorted().map {
+      PlannedDifference(device: device, path: $0, before: before[$0], after: after[$0])
+    }
+    return (changes, after)
   }
 }
 

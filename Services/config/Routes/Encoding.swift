@@ -144,11 +144,14 @@ extension ConfigService.DesiredState {
     let slots = configuration.slots.sorted { $0.key < $1.key }.reduce(into: JSONObject()) { object, entry in
       object[entry.key] = json(entry.key, entry.value)
     }
-    return [
+    return .compact([
       "deviceId": .string(configuration.deviceId), "revision": .int(configuration.revision),
-      "slots": .object(slots),
-    ]
+      "slots": .object(slots), "fault": configuration.isTooLarge ? .string(Self.tooLarge) : nil,
+    ])
   }
+
+  private static let tooLarge =
+    "The document of this revision is larger than \(DeviceConfiguration.documentLimit) bytes: it is not sent, and the device keeps the one before."
 
   private func json(_ path: String, _ slot: DesiredSlot) -> JSON {
     let state = configuration.state(of: slot, isOnline: isOnline)

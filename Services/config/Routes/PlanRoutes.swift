@@ -53,11 +53,11 @@ extension ConfigService.Plan {
   }
 }
 
-extension ConfigService.Plan.Item {
+extension PlannedDifference {
   var json: JSON {
     .compact([
-      "deviceId": .string(difference.device.deviceId), "slot": .string(difference.path),
-      "before": difference.before?.artefact.planned, "after": difference.after?.artefact.planned,
+      "deviceId": .string(device.deviceId), "slot": .string(path),
+      "before": before?.artefact.planned, "after": after?.artefact.planned,
       "fault": fault.map { .string($0) },
     ])
   }

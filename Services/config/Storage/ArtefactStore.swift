@@ -93,6 +93,13 @@ struct ArtefactStore: Sendable {
     }
   }
 
+  /// Where the bytes of one are, as a transaction sees it.
+  func body(of id: UUID, _ connection: PostgresConnection) async throws -> ArtefactBody? {
+    try await connection.query(
+      "SELECT \(unescaped: Self.columns), content, object_key FROM artefact WHERE id = \(id)"
+    ).first.map { try Self.stored($0).body }
+  }
+
   /// What a device's document has.
   struct Desired: Sendable {
     let body: ArtefactBody

@@ -111,6 +111,36 @@ struct BindingStore: Sendable {
     }
   }
 
+  /// Of the next bindings in the order of ids those whose target the registry has deleted.
+  /// - Returns: also the last that was looked at; nil when there are no more.
+  func orphans(after id: UUID?, limit: Int) async throws -> (orphans: [UUID], last: UUID?) {
+    let rows = try await database.query(
+      """
+      SELECT b.id, EXISTS (\(unescaped: Self.deletionOfTarget)) FROM (
+        SELECT * FROM binding WHERE \(id)::uuid IS NULL OR id > \(id) ORDER BY id LIMIT \(limit)
+      ) b ORDER BY b.id
+      """
+    ).decode((UUID, Bool).self)
+    return (rows.filter(\.1).map(\.0), rows.count == limit ? rows.last?.0 : nil)
+  }
+
+  /// The same of those that have one of these targets.
+  func orphans(of targets: [UUID]) async throws -> [UUID] {
+    try await database.query(
+      """
+      SELECT b.id FROM binding b
+      WHERE b.target_id = ANY(\(targets)::uuid[]) AND EXISTS (\(unescaped: Self.deletionOfTarget))
+      """
+    ).decode(UUID.self)
+  }
+
+  /// Of components the registry tells no end of their own.
+  private static let deletionOfTarget = """
+    SELECT FROM directory_deletion x WHERE x.id = b.target_id AND x.kind = CASE b.target_type
+      WHEN 'DEVICE' THEN 'device' WHEN 'DEVICE_GROUP' THEN 'group' WHEN 'DEVICE_PROFILE' THEN 'board'
+      WHEN 'SENSOR_PROFILE' THEN 'sensorProfile' END
+    """
+
   /// How far the devices and components are for which these bindings have won: from the rows that the resolver writes, read
   /// from an index.
   func convergence(_ bindings: [UUID]) async throws -> [UUID: Convergence] {

@@ -11,12 +11,16 @@ public struct APIKey: Sendable, Equatable {
   public let hash: String
   public let createdAt: Date
   public let expiresAt: Date?
+  /// At any service, up to a minute old; nil if never.
+  public let lastUsedAt: Date?
 
   public init(
-    id: UUID, organisationId: UUID, name: String, role: Role, hash: String, createdAt: Date, expiresAt: Date?
+    id: UUID, organisationId: UUID, name: String, role: Role, hash: String, createdAt: Date,
+    expiresAt: Date?, lastUsedAt: Date? = nil
   ) {
     (self.id, self.organisationId, self.name, self.role) = (id, organisationId, name, role)
     (self.hash, self.createdAt, self.expiresAt) = (hash, createdAt, expiresAt)
+    self.lastUsedAt = lastUsedAt
   }
 
   /// A new one, from the body that asks for it.
@@ -38,6 +42,7 @@ public struct APIKey: Sendable, Equatable {
       "id": .string(id.text), "organisationId": .string(organisationId.text), "name": .string(name),
       "role": .string(role.rawValue), "createdAt": .string(createdAt.rfc3339),
       "expiresAt": expiresAt.map { .string($0.rfc3339) },
+      "lastUsedAt": lastUsedAt.map { .string($0.rfc3339) },
     ])
   }
 

@@ -19,13 +19,16 @@ public struct Authenticator: Sendable {
   private let rootHash: [UInt8]
   private let loop: EventLoop
   private let store: any KeyStore
+  private let uses: KeyUses
   private let keys: LookupCache<String, StoredKey>
   private let attempts = Locked(FailedAttempts())
 
-  /// - Parameter rootKey: compared by its hash, in constant time.
-  public init(rootKey: String, loop: EventLoop, store: any KeyStore) {
+  /// - Parameters:
+  ///   - rootKey: compared by its hash, in constant time.
+  ///   - uses: is told which keys were used.
+  public init(rootKey: String, loop: EventLoop, store: any KeyStore, uses: KeyUses) {
     rootHash = SHA256.hash(data: Array(rootKey.utf8))
-    (self.loop, self.store) = (loop, store)
+    (self.loop, self.store, self.uses) = (loop, store, uses)
     keys = LookupCache(loop, for: .milliseconds(500)) { try await store.key(hash: $0) }
   }
 
@@ -45,7 +48,9 @@ public struct Authenticator: Sendable {
     var found = isMiss ? nil : try await keys.value(name)
     if found == nil { found = try await unknown(name, isMiss: isMiss, from: Self.address(of: request)) }
     guard let key = found else { return nil }
-    if let expiry = key.expiresAt, expiry <= .now { return nil }
+    let now = Date.now
+    if let expiry = key.expiresAt, expiry <= now { return nil }
+    uses.note(key.principal, at: now)
     return key
   }
 

@@ -8,6 +8,8 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
 
   private nonisolated let loop: EventLoop
   private let maximum: Int
+  private let weight: @Sendable (Input) -> Int
+  private let maximumWeight: Int
   private let process: @Sendable ([Input]) async throws -> [Output]
   private typealias Waiting = (input: Input, continuation: UnsafeContinuation<Output, any Error>)
   private var waiting: [Waiting] = []
@@ -16,15 +18,19 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
 
   /// - Parameters:
   ///   - maximum: the most inputs of one batch.
+  ///   - weight: what an input weighs, such as its bytes.
+  ///   - maximumWeight: of one batch; one input alone may weigh more.
   ///   - bound: the most by which gathering may delay an input, in a crowd.
   ///   - process: gives one output for each input, in their order, or throws and has done nothing. What the database
   ///     refuses goes to those inputs only that it refuses alone, too: it is tried in halves.
   public init(
-    _ loop: EventLoop, maximum: Int, atMost bound: Duration = .milliseconds(2),
+    _ loop: EventLoop, maximum: Int, weight: @escaping @Sendable (Input) -> Int = { _ in 0 },
+    maximumWeight: Int = .max, atMost bound: Duration = .milliseconds(2),
     process: @escaping @Sendable ([Input]) async throws -> [Output]
   ) {
     self.loop = loop
     self.maximum = maximum
+    (self.weight, self.maximumWeight) = (weight, maximumWeight)
     self.process = process
     gathering = Gathering(loop, atMost: bound)
   }
@@ -44,11 +50,20 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
     while !waiting.isEmpty {
       await loop.endOfTurn(notBefore: gathering.next)
       gathering.began()
-      let batch = Array(waiting.prefix(maximum))
-      waiting.removeFirst(batch.count)
-      await settle(batch[...])
+      await settle(next()[...])
     }
     isRunning = false
+  }
+
+  /// Takes the next batch from those that wait.
+  private func next() -> [Waiting] {
+    var left = maximumWeight
+    let batch = waiting.prefix(maximum).enumerated().prefix { index, entry in
+      left -= weight(entry.input)
+      return index == 0 || left >= 0
+    }.map(\.element)
+    waiting.removeFirst(batch.count)
+    return batch
   }
 
   /// One bad input among 500 costs some 17 statements more, and the others nothing else.

@@ -14,6 +14,11 @@ public struct Precondition: Sendable {
   private let match: Tags?
   private let noneMatch: Tags?
 
+  /// Asks nothing: for what no request is about.
+  public static let none = Precondition(match: nil, noneMatch: nil)
+
+  private init(match: Tags?, noneMatch: Tags?) { (self.match, self.noneMatch) = (match, noneMatch) }
+
   /// - Throws: 400 for a header that is neither `*` nor a list of entity tags.
   public init(_ request: HTTPRequest) throws {
     match = try Self.read("If-Match", request)

@@ -96,15 +96,16 @@ extension JSONShape where Value: RawRepresentable & CaseIterable, Value.RawValue
 }
 
 extension JSONShape {
-  /// An object with fields of its own; its unknown fields are faults too.
+  /// An object with fields of its own.
+  /// - Parameter isClosed: whether its unknown fields are faults too. Not of what devices send: newer firmware may say more.
   public static func fields(
-    _ placeholder: Value, _ body: @escaping @Sendable (inout JSONFields) -> Value
+    _ placeholder: Value, isClosed: Bool = true, _ body: @escaping @Sendable (inout JSONFields) -> Value
   ) -> JSONShape<Value> {
     JSONShape(placeholder: placeholder) { json, pointer in
       var fields = JSONFields(json, at: pointer())
       let value = body(&fields)
       do throws(JSONFaults) {
-        try fields.finish()
+        if isClosed { try fields.finish() } else if !fields.faults.isEmpty { throw JSONFaults(fields.faults) }
         return .success(value)
       } catch { return .failure(error) }
     }

@@ -66,7 +66,8 @@ final class Fixture: Sendable {
     self.service = service
     live = loop.task(throwing: { try await service.live.run() })
     var api = API(
-      authenticator: Authenticator(rootKey: Self.rootKey, loop: loop, store: directory),
+      authenticator: Authenticator(
+        rootKey: Self.rootKey, loop: loop, store: directory, uses: KeyUses(runtime)),
       logger: runtime.logger, metrics: runtime.metrics)
     api.commands(service)
     self.api = api

@@ -67,7 +67,8 @@ final class Fixture: Sendable {
       rootKey: World.rootKey, loop: loop, logger: runtime.logger)
     service = ConfigService(runtime, directory: directory, due: Wakeup(loop), objects: objects)
     var api = API(
-      authenticator: Authenticator(rootKey: World.rootKey, loop: loop, store: directory),
+      authenticator: Authenticator(
+        rootKey: World.rootKey, loop: loop, store: directory, uses: KeyUses(runtime)),
       logger: runtime.logger,
       metrics: runtime.metrics)
     api.config(service)
@@ -207,12 +208,12 @@ struct World: Sendable {
   }
 
   /// Another revision of a board of ours, with these schemas.
-  func change(_ board: UUID, schemas: JSONObject) async throws {
+  func change(_ board: UUID, schemas: JSONObject, rev: Int64 = 2) async throws {
     try await add(
       BoardEntity(
         id: board, organisationId: ours, soc: "esp32", isPublic: false, deviceType: nil,
         configSchemas: schemas,
-        commandCatalogue: [:], rev: 2))
+        commandCatalogue: [:], rev: rev))
   }
 
   /// The registry says so.

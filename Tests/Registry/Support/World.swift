@@ -55,7 +55,9 @@ final class World: Sendable {
       // A busy machine is not a Kafka that is away.
       patience: bootstrap == nil ? .seconds(60) : .seconds(2))
     var api = API(
-      authenticator: Authenticator(rootKey: Self.rootKey, loop: loop, store: APIKeyTable(database: database)),
+      authenticator: Authenticator(
+        rootKey: Self.rootKey, loop: loop, store: APIKeyTable(database: database),
+        uses: KeyUses(loop, logger) { _ in }),
       logger: logger,
       metrics: metrics)
     api.registry(registry)
