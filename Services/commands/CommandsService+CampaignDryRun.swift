@@ -37,7 +37,7 @@ extension CommandsService {
       try await insert(campaign, chosen, isDry: true, on: $0)
     }
     do {
-      let isKnown = try await selected(campaign.id, within: Self.patience.dryRun)
+      let isKnown = try await selected(campaign.id, within: patience.dryRun)
       if let reason = try await campaigns.selection(of: campaign.id)?.reason { throw Problem(422, reason) }
       guard isKnown else {
         throw Problem.unavailable("The registry has not said yet which devices this filter means.")

@@ -14,9 +14,6 @@ extension CommandsService {
     let ratePerMinute: Int?
   }
 
-  /// For so long an answer waits for the registry to say which devices a filter means.
-  static let patience: (create: Duration, dryRun: Duration) = (.seconds(5), .seconds(20))
-
   /// Makes a campaign: when this returns it is durable, and its commands are on their way.
   /// - Throws: 400 for a faulty filter, 404 for a target that is not there, 422 for a name that means two devices.
   func create(
@@ -32,7 +29,7 @@ extension CommandsService {
     }
     campaignsDue.signal()
     guard case .filter = chosen.devices else { return counted }
-    _ = try await selected(campaign.id, within: Self.patience.create)
+    _ = try await selected(campaign.id, within: patience.create)
     guard let known = try await campaigns.find(campaign.id, in: organisation) else { return counted }
     if once.isKeyed { try await store.database.withTransaction { try await once.keep(known, on: $0) } }
     return known
@@ -86,7 +83,7 @@ extension CommandsService {
     }
     counts.forget(id)
     // The runner would do it too; so the answer mostly says what has become of it.
-    let end = ContinuousClock.now + Self.patience.create
+    let end = ContinuousClock.now + patience.create
     while .now < end {
       // It is cancelled, whatever a step of it comes to here: the runner goes on.
       switch try? await stepCampaign(id) {

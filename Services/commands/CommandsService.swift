@@ -27,14 +27,17 @@ public struct CommandsService: Sendable {
   let catalogues = Catalogues()
   private let presence = PresenceMemory()
   private let invariantMetrics: InvariantMetrics
+  let patience: Patience
   private let inserts: Batcher<NewCommand, Outcome>
   let unknown: Counter
   /// The newest connection to the broker, as this replica last knew it; nil if that was wrong.
   private let epoch: Locked<Int64?>
 
   init(
-    runtime: ServiceRuntime, directory: DeviceDirectory, live limits: LiveEvents.Limits = LiveEvents.Limits()
+    runtime: ServiceRuntime, directory: DeviceDirectory, live limits: LiveEvents.Limits = LiveEvents.Limits(),
+    patience: Patience = Patience()
   ) {
+    self.patience = patience
     let store = CommandStore(database: runtime.database)
     let outbox = runtime.outbox
     self.store = store
@@ -58,6 +61,13 @@ public struct CommandsService: Sendable {
     invariantMetrics = InvariantMetrics(runtime.metrics)
     unknown = runtime.metrics.counter(
       "martlet_commands_unknown_answers_total", help: "Answers to commands that this device never had.")
+  }
+
+  /// How long a request waits for the registry to say which devices a filter means.
+  struct Patience: Sendable {
+    /// A campaign goes on by itself.
+    var create: Duration = .seconds(5)
+    var dryRun: Duration = .seconds(20)
   }
 
   /// What became of a command that was to be stored.

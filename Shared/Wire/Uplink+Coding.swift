@@ -133,13 +133,8 @@ extension Uplink {
     return CommandAnswer(
       id: id, status: status,
       result: fields.optional("result", .any),
-      error: fields.optional(
-        "error",
-        .fields(CommandFault(code: "", message: ""), isClosed: false) { error in
-          CommandFault(
-            code: error.optional("code", Self.code) ?? "", message: error.optional("message", Self.text) ?? ""
-          )
-        }), progress: status == .progress ? progress(&fields) : nil)
+      error: fields.optional("error", Self.fault),
+      progress: status == .progress ? progress(&fields) : nil)
   }
 
   /// Only of PROGRESS: an end is not lost for what it says of the way.
@@ -165,6 +160,19 @@ extension Uplink {
   /// Firmware writes codes as words or as numbers.
   private static let code = JSONShape<String>("", expected: "a string or a whole number") {
     $0.string.map { cut($0, to: 1024) } ?? $0.int.map { String($0) }
+  }
+
+  /// Firmware also sends a word in the place of the object.
+  private static let fault = JSONShape<CommandFault>(placeholder: CommandFault(code: "", message: "")) {
+    json, pointer in
+    if let text = json.string { return .success(CommandFault(code: "", message: cut(text, to: 4096))) }
+    return faultObject.read(json, pointer)
+  }
+
+  private static let faultObject = JSONShape<CommandFault>.fields(
+    CommandFault(code: "", message: ""), isClosed: false
+  ) { error in
+    CommandFault(code: error.optional("code", code) ?? "", message: error.optional("message", text) ?? "")
   }
 
   /// What a device says in words: what is too long is cut, since what it says besides must not be lost for it.

@@ -129,10 +129,14 @@ struct WireTests {
       .status, payload: Array(#"{"id":"\#(id.text)","status":"FAILED","error":\#(error)}"#.utf8))
     guard case .status(let answer) = failed else { throw TestFault() }
     #expect(answer.error == CommandFault(code: String(long.prefix(1024)), message: String(long.prefix(4096))))
+    let word = try Uplink(
+      .status, payload: Array(#"{"id":"\#(id.text)","status":"FAILED","error":"boom"}"#.utf8))
+    guard case .status(let told) = word else { throw TestFault() }
+    #expect(told.error == CommandFault(code: "", message: "boom"))
     let progress = try Uplink(
       .status, payload: Array(#"{"id":"\#(id.text)","status":"PROGRESS","step":"\#(long)"}"#.utf8))
-    guard case .status(let told) = progress else { throw TestFault() }
-    #expect(told.progress?.step == String(long.prefix(1024)))
+    guard case .status(let step) = progress else { throw TestFault() }
+    #expect(step.progress?.step == String(long.prefix(1024)))
   }
 
   private struct TestFault: Error {}

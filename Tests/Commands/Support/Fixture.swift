@@ -62,7 +62,10 @@ final class Fixture: Sendable {
       ON CONFLICT DO NOTHING
       """)
     let (directory, _) = DeviceDirectory.make(runtime)
-    let service = CommandsService(runtime: runtime, directory: directory, live: limits)
+    let service = CommandsService(
+      runtime: runtime, directory: directory, live: limits,
+      // A busy machine is not a registry that is away.
+      patience: .init(create: .seconds(60), dryRun: .seconds(60)))
     self.service = service
     live = loop.task(throwing: { try await service.live.run() })
     var api = API(
