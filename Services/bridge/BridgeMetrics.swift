@@ -101,6 +101,6 @@ struct BridgeMetrics: Sendable {
 
   func count(report: Uplink) {
     count(report.kind)
-    if case .undelivered(_, let reason) = report { undelivered[reason]?.increment() }
+    if case .undelivered(_, let reason, _) = report { undelivered[reason]?.increment() }
   }
 }

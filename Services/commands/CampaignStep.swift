@@ -153,7 +153,10 @@ struct CampaignStep: Sendable {
     let state = CommandState(
       status: .failed, reason: fault.code, sentAt: nil, acknowledgedAt: nil, completedAt: now, deadline: nil,
       attempts: 0, result: nil, error: fault, lateOutcome: nil, rev: 1,
-      timeline: [TimelineEntry(at: now, event: "created", status: .failed, detail: fault.message)])
+      timeline: [
+        TimelineEntry(
+          at: now, event: "created", status: .failed, replica: service.replica, detail: fault.message)
+      ])
     return Command(
       head: CommandHead(
         id: .v7(), organisationId: work.organisationId, deviceId: member.deviceId, type: request.type,
@@ -198,7 +201,7 @@ struct CampaignStep: Sendable {
             CommandOccurrence(.retried, at: $0.createdAt, detail: "\($0.head.id.text) \(name)")
           )
         }
-      }, on: connection)
+      }, by: service.replica, on: connection)
     try await connection.enqueue(
       CommandStore.link(retries.map { (id: $0.value.head.id, original: $0.key) }))
     try await service.outbox.tell(records, on: connection)
@@ -219,7 +222,8 @@ struct CampaignStep: Sendable {
       ])
       let locked = try answers[1].map { try CommandStore.moving($0) }
       let (turns, records) = try await CommandBatch.apply(
-        locked.map { ($0, CommandOccurrence(.cancelled, at: now, detail: work.cancelledBy)) }, on: connection)
+        locked.map { ($0, CommandOccurrence(.cancelled, at: now, detail: work.cancelledBy)) },
+        by: service.replica, on: connection)
       try await service.outbox.tell(records, on: connection)
       try await connection.afterCommit { [service] in service.turns.raise(turns) }
     }

@@ -49,6 +49,7 @@ extension CommandsService {
         PostgresMigration("V0010_lanes", embedded: PackageResources.V0010_lanes_sql),
         PostgresMigration("V0013_campaigns", embedded: PackageResources.V0013_campaigns_sql),
         PostgresMigration("V0017_own_protocol", embedded: PackageResources.V0017_own_protocol_sql),
+        PostgresMigration("V0018_kept_text", embedded: PackageResources.V0018_kept_text_sql),
       ]
     ),
   ]

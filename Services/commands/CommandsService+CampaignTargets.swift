@@ -20,13 +20,10 @@ extension CommandsService {
   }
 
   func choose(_ new: NewCampaign, in organisation: UUID) async throws -> Chosen {
-    guard new.request.bytes.count + new.request.writtenOutGrowth <= Self.maximumBytes else {
+    guard new.request.bytes.count <= Self.maximumBytes else {
       throw Problem.unprocessable([
         JSONFault(pointer: "/params", message: "is larger than \(Self.maximumBytes) bytes when written out")
       ])
-    }
-    if let pointer = new.request.numberNotKept {
-      throw Problem.unprocessable([JSONFault(pointer: pointer, message: "is a number that cannot be kept")])
     }
     switch new.target {
     case .filter(let text):

@@ -13,7 +13,8 @@ extension CommandsService {
     try await store.database.withTransaction { connection in
       let cancelled = CommandOccurrence(.cancelled, at: Date.now.wholeMilliseconds, detail: principal.name)
       guard
-        let done = try await CommandBatch.apply(cancelled, to: id, in: organisation, on: connection)
+        let done = try await CommandBatch.apply(
+          cancelled, to: id, in: organisation, by: replica, on: connection)
       else { throw Problem.notFound("command") }
       if done.outcome == .ignored {
         throw Problem.conflict(
@@ -62,7 +63,7 @@ extension CommandsService {
     let retried = CommandOccurrence(.retried, at: command.createdAt, detail: "\(id.text) \(principal.name)")
     guard
       let done = try await CommandBatch.apply(
-        retried, to: original, in: command.head.organisationId, on: connection)
+        retried, to: original, in: command.head.organisationId, by: replica, on: connection)
     else { throw Problem.notFound("command") }
     if done.outcome == .ignored { throw Self.noRetry(done.command.state.status) }
     try await connection.enqueue(CommandStore.link(id, retryOf: original))
@@ -78,7 +79,10 @@ extension CommandsService {
   func delete(_ id: UUID, in organisation: UUID?, by principal: Principal) async throws {
     try await store.database.withTransaction { connection in
       let deleted = CommandOccurrence(.deleted, at: Date.now.wholeMilliseconds, detail: principal.name)
-      guard let done = try await CommandBatch.apply(deleted, to: id, in: organisation, on: connection) else {
+      guard
+        let done = try await CommandBatch.apply(
+          deleted, to: id, in: organisation, by: replica, on: connection)
+      else {
         throw Problem.notFound("command")
       }
       try await connection.enqueue([CommandStore.delete(id)])

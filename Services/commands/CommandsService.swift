@@ -22,12 +22,14 @@ public struct CommandsService: Sendable {
   let live: LiveEvents
   /// Raised when something may go that waited.
   let turns: TurnSignal
-  /// Of a command's message: `1e20` in a body is 21 digits in one that is sent again, so the body's limit does not bound it.
+  /// Of a command's message, in bytes: a body may be allowed to be larger.
   static let maximumBytes = KafkaTopic.maximumRecordBytes - 64 * 1024
   let catalogues = Catalogues()
   private let presence = PresenceMemory()
   private let invariantMetrics: InvariantMetrics
   let patience: Patience
+  /// As timelines name it.
+  let replica: String
   private let inserts: Batcher<NewCommand, Outcome>
   let unknown: Counter
   /// The newest connection to the broker, as this replica last knew it; nil if that was wrong.
@@ -38,6 +40,7 @@ public struct CommandsService: Sendable {
     patience: Patience = Patience()
   ) {
     self.patience = patience
+    replica = "\(runtime.name)-\(runtime.settings.replica)"
     let store = CommandStore(database: runtime.database)
     let outbox = runtime.outbox
     self.store = store
@@ -197,18 +200,14 @@ public struct CommandsService: Sendable {
       hardwareId: device.mcuId, deviceType: board.deviceType, params: .object(request.params),
       delivery: request.delivery, deviceRecord: device.id, createdAt: now, createdBy: name,
       retryOf: request.retryOf, bulkId: request.bulkId, own: own,
-      state: CommandState(createdAt: now, timeouts: timeouts, delivery: request.delivery, by: name))
+      state: CommandState(
+        createdAt: now, timeouts: timeouts, delivery: request.delivery, by: name, replica: replica))
     let downlink = CommandRecords.downlink(
       command.head, params: command.params, own: own, state: command.state,
       turn: CommandTurn(epoch: epoch, number: 0), of: device.id, by: name, at: now)
-    guard (downlink.payload?.count ?? 0) + command.params.writtenOutGrowth <= Self.maximumBytes else {
+    guard (downlink.payload?.count ?? 0) <= Self.maximumBytes else {
       throw Problem.unprocessable([
         JSONFault(pointer: "/params", message: "is larger than \(Self.maximumBytes) bytes when written out")
-      ])
-    }
-    if let pointer = command.params.numberNotKept {
-      throw Problem.unprocessable([
-        JSONFault(pointer: "/params\(pointer)", message: "is a number that cannot be kept")
       ])
     }
     return NewCommand(
@@ -280,7 +279,7 @@ public struct CommandsService: Sendable {
     async throws -> TurnNews
   {
     guard !reports.isEmpty else { return TurnNews() }
-    let (missing, turns, records) = try await CommandBatch.apply(reports, on: connection)
+    let (missing, turns, records) = try await CommandBatch.apply(reports, by: replica, on: connection)
     let news = presence.news(reports.lazy.compactMap { report in report.1.presence.map { (report.0, $0) } })
     if !news.isEmpty {
       try await connection.enqueue(PresenceTable.keep(news)) { [presence] in presence.kept(news, $0) }
@@ -296,7 +295,8 @@ public struct CommandsService: Sendable {
   func sweep(at time: Date? = nil, limit: Int) async throws -> (looked: Int, turns: TurnNews) {
     guard let now = try await store.timeIfAnyIsDue(at: time) else { return (0, TurnNews()) }
     return try await store.database.withTransaction { connection in
-      let (looked, turns, records) = try await CommandBatch.sweep(at: now, limit: limit, on: connection)
+      let (looked, turns, records) = try await CommandBatch.sweep(
+        at: now, limit: limit, by: replica, on: connection)
       try await outbox.tell(records, on: connection)
       return (looked, turns)
     }
@@ -317,7 +317,7 @@ public struct CommandsService: Sendable {
   func giveTurns(limit: Int) async throws -> Int {
     guard try await store.isAnyDeviceDue() else { return 0 }
     return try await store.database.withTransaction { connection in
-      let (looked, records) = try await Turns.give(limit: limit, on: connection)
+      let (looked, records) = try await Turns.give(limit: limit, by: replica, on: connection)
       try await outbox.tell(records, on: connection)
       return looked
     }
@@ -344,7 +344,7 @@ public struct CommandsService: Sendable {
       let devices = try await DeletedDevices.due(limit: 50, on: connection)
       guard !devices.isEmpty else { return false }
       let (count, records) = try await CommandBatch.end(
-        ofDeleted: devices, at: now, limit: limit, on: connection)
+        ofDeleted: devices, at: now, limit: limit, by: replica, on: connection)
       // Else the same devices again, until nothing of theirs is open.
       if count < limit {
         try await connection.enqueue([

@@ -70,6 +70,7 @@ extension RegistryService {
       }
     } catch is DryRun {
     } catch let error as PostgresError where error.isWorthAnotherTry && tries > 1 {
+      try await giveWay()
       try await dryRun(job, reader, tries: tries - 1, report)
     }
   }
@@ -98,6 +99,7 @@ extension RegistryService {
       return try await done(set.applied(to: batch), tries: tries, attempt)
     } catch let error as PostgresError where error.isWorthAnotherTry && tries > 1 {
       // Two imports of the same devices in another order; or somebody changes a group of many devices.
+      try await giveWay()
       return try await done(batch, tries: tries - 1, attempt)
     } catch let error as PostgresError where batch.count == 1 {
       guard let refusal = error.refusal else { throw error }

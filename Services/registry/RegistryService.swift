@@ -81,6 +81,9 @@ public struct RegistryService: Sendable {
   /// How often a transaction is tried in all that a deadlock, or a wait that was too long, has ended.
   static let tries = 5
 
+  /// Before another try: who was in the way has a moment to be done, and two that met do not meet again at once.
+  func giveWay() async throws { try await database.loop.sleep(for: .milliseconds(.random(in: 5...50))) }
+
   /// The same, for who must know whether the other services have been told.
   /// - Returns: `isTold` is false if Kafka has not got it in time.
   func tell<Answer: Sendable>(
@@ -96,6 +99,7 @@ public struct RegistryService: Sendable {
         return (change.answer, try await outbox.tell(change.records, on: connection))
       }
     } catch let error as PostgresError where error.isWorthAnotherTry && tries > 1 {
+      try await giveWay()
       return try await tell(once, refusal: refusal, tries: tries - 1, body)
     } catch let error as PostgresError { throw refusal(error) ?? error }
     return (answer, (try? await outbox.published(records, within: patience)) ?? false)

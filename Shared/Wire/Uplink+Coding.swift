@@ -67,8 +67,11 @@ extension Uplink {
             if let value = member.1 { object[member.0] = value }
           })
     case .presence(let online), .retainedPresence(let online): ["online": .bool(online)]
-    case .sent(let id): ["id": .string(id.text)]
-    case .undelivered(let id, let reason): ["id": .string(id.text), "reason": .string(reason.rawValue)]
+    case .sent(let id, let replica): .compact(["id": .string(id.text), "by": replica.map { .string($0) }])
+    case .undelivered(let id, let reason, let replica):
+      .compact([
+        "id": .string(id.text), "reason": .string(reason.rawValue), "by": replica.map { .string($0) },
+      ])
     case .published(let revision): ["revision": .int(revision)]
     case .brokerConnected: [:]
     case .followed(let answer): answer.json
@@ -77,9 +80,10 @@ extension Uplink {
   }
 
   private var payload: [UInt8] {
-    guard case .sent(let id) = self else { return json.bytes }
-    var object = JSONObjectWriter(capacity: 48)
+    guard case .sent(let id, let replica) = self else { return json.bytes }
+    var object = JSONObjectWriter(capacity: 64)
     object.add("id", id)
+    object.add("by", replica)
     return object.finish()
   }
 
@@ -94,7 +98,7 @@ extension Uplink {
   /// Reads what a device sent or what stands on the topic.
   /// - Throws: `JSONError` or `JSONFaults`: what is wrong with it.
   public init(_ kind: Kind, payload: [UInt8]) throws {
-    let json = try JSON(parsing: payload)
+    let json = try JSON(parsing: payload, allowsAnyNumber: true)
     var fields = JSONFields(json)
     switch kind {
     case .status: self = .status(Self.answer(&fields))
@@ -112,10 +116,11 @@ extension Uplink {
       self = .state(DeviceState(attributes: attributes, route: route.map { .object($0) }, at: at))
     case .presence: self = .presence(online: fields.required("online", .bool))
     case .retainedPresence: self = .retainedPresence(online: fields.required("online", .bool))
-    case .sent: self = .sent(id: fields.required("id", .uuid))
+    case .sent: self = .sent(id: fields.required("id", .uuid), by: fields.optional("by", .string(0...1024)))
     case .undelivered:
       self = .undelivered(
-        id: fields.required("id", .uuid), reason: fields.required("reason", .word(.noSubscriber)))
+        id: fields.required("id", .uuid), reason: fields.required("reason", .word(.noSubscriber)),
+        by: fields.optional("by", .string(0...1024)))
     case .published: self = .published(revision: Int64(fields.required("revision", .int(0...Int.max))))
     case .brokerConnected: self = .brokerConnected
     case .followed: self = .followed(BindingAnswer(&fields))

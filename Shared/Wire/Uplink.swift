@@ -17,10 +17,10 @@ public enum Uplink: Sendable, Equatable {
   /// The last `presence` that the broker has kept, as it gives it to a subscriber that is new: what was once said, by
   /// nobody now.
   case retainedPresence(online: Bool)
-  /// From the bridge: the broker has the command (PUBACK).
-  case sent(id: UUID)
+  /// From the bridge: the broker has the command (PUBACK). `by` names the replica, as `bridge-1`.
+  case sent(id: UUID, by: String? = nil)
   /// From the bridge: the broker took it, but nobody listens on the device's topic; or it came too late to send.
-  case undelivered(id: UUID, reason: Undelivered)
+  case undelivered(id: UUID, reason: Undelivered, by: String? = nil)
   /// From the bridge: the desired document that the broker keeps is of that revision now, as the broker itself told;
   /// an older one after a newer means that it went back.
   case published(revision: Int64)
@@ -32,6 +32,15 @@ public enum Uplink: Sendable, Equatable {
   /// On a topic of the device's own (SPEC, section 6.3): whose it is, and what it means, is for the commands service to say. The
   /// key of its record is the topic, so that what comes on one stays in order.
   case answer(OwnAnswer)
+
+  /// The same, told by a replica of the bridge, where it is of a command's delivery.
+  public func seen(by replica: String) -> Uplink {
+    switch self {
+    case .sent(let id, _): .sent(id: id, by: replica)
+    case .undelivered(let id, let reason, _): .undelivered(id: id, reason: reason, by: replica)
+    default: self
+    }
+  }
 }
 
 /// Why a command is not SENT.

@@ -24,7 +24,9 @@ extension EndToEnd {
       #expect(message.properties[user: "traceparent"] == traceparent)
       let expiry = try #require(message.properties.messageExpiry)
       #expect((50...61).contains(expiry))
-      try await eventually("the report is there") { stack.records.uplinks(device.id) == [.sent(id: sent.id)] }
+      try await eventually("the report is there") {
+        stack.records.uplinks(device.id) == [.sent(id: sent.id, by: "bridge-1")]
+      }
       let report = try #require(stack.records.all(.deviceUplink, key: device.id).first)
       #expect(report.header(EventHeader.traceparent) == traceparent)
       #expect(report.header(EventHeader.source) == "/martlet/bridge")
@@ -46,10 +48,10 @@ extension EndToEnd {
         (listener.id, .receipt(id: unheard.id, status: .success)), (listener.id, .command(after)),
       ])
       try await eventually("nobody listens") {
-        stack.records.uplinks(nobody) == [.undelivered(id: unheard.id, reason: .noSubscriber)]
+        stack.records.uplinks(nobody) == [.undelivered(id: unheard.id, reason: .noSubscriber, by: "bridge-1")]
       }
       try await eventually("too late") {
-        stack.records.uplinks(late) == [.undelivered(id: expired.id, reason: .expired)]
+        stack.records.uplinks(late) == [.undelivered(id: expired.id, reason: .expired, by: "bridge-1")]
       }
       try await eventually("the receipt, then the command") { listener.messages.count == 2 }
       #expect(
@@ -57,7 +59,7 @@ extension EndToEnd {
           DeviceTopic.commandReceipt.of(listener.id), DeviceTopic.command.of(listener.id),
         ])
       try await eventually("only the command is reported") {
-        stack.records.uplinks(listener.id) == [.sent(id: after.id)]
+        stack.records.uplinks(listener.id) == [.sent(id: after.id, by: "bridge-1")]
       }
       let metrics = try await bridge.get("metrics")
       #expect(metrics.contains(#"martlet_bridge_undelivered_total{reason="expired"} 1"#))
@@ -123,7 +125,10 @@ extension EndToEnd {
       }
       #expect(received == ids)
       try await eventually("all are reported") { stack.records.uplinks(device.id).count >= ids.count }
-      #expect(stack.records.uplinks(device.id) == ids.map { .sent(id: $0) })
+      let sent = stack.records.uplinks(device.id).compactMap {
+        if case .sent(let id, _) = $0 { id } else { nil }
+      }
+      #expect(sent == ids)
     }
 
     @Test func endingDoesNotWaitForWhatIsAway() async throws {
@@ -161,7 +166,9 @@ extension EndToEnd {
         Set(stack.records.uplinks(device.id).map(\.kind)).contains(.undelivered)
           && stack.records.uplinks(device.id).count >= 51
       }
-      #expect(stack.records.uplinks(device.id).contains(.undelivered(id: expires.id, reason: .expired)))
+      #expect(
+        stack.records.uplinks(device.id).contains(
+          .undelivered(id: expires.id, reason: .expired, by: "bridge-1")))
       try await eventually("it is announced again") {
         stack.records.all(.deviceUplink, key: "bridge").count > announced
       }

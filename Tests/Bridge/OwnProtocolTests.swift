@@ -75,7 +75,9 @@ extension EndToEnd {
       try await eventually("it is there") { inbox.messages.withLock { $0.count } == 1 }
       let message = try #require(inbox.messages.withLock { $0.first })
       #expect(message.payload == Array("1".utf8) && (message.properties.messageExpiry ?? 0) > 50)
-      try await eventually("it is SENT") { stack.records.uplinks(id) == [.sent(id: command.id)] }
+      try await eventually("it is SENT") {
+        stack.records.uplinks(id) == [.sent(id: command.id, by: "bridge-1")]
+      }
       let answers = "iotee/dev/\(hardware)/ack"
       for word in ["ack", "done"] {
         _ = try await device.publish(MQTTMessage(topic: answers, payload: Array(word.utf8)))
@@ -109,10 +111,10 @@ extension EndToEnd {
           try? await stack.send([(id, .command(again))])
           turn += 1
         }
-        return stack.records.uplinks(id).contains(.sent(id: command.id))
+        return stack.records.uplinks(id).contains(.sent(id: command.id, by: "bridge-1"))
       }
       let reports = stack.records.uplinks(id)
-      #expect(reports.first == .undelivered(id: command.id, reason: .deaf))
+      #expect(reports.first == .undelivered(id: command.id, reason: .deaf, by: "bridge-1"))
       _ = try await device.publish(MQTTMessage(topic: "\(name)/1/said", payload: Array("done".utf8)))
       try await eventually("it is heard") {
         stack.records.uplinks("\(name)/1/said")

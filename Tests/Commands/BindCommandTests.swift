@@ -116,7 +116,7 @@ struct BindCommandTests {
     try await stored.report([(device.deviceId, .heard(reconnected: true))])
     try await stored.wait(seconds: 400)
     let records = try await stored.database.withTransaction {
-      try await Turns.give(limit: 100, on: $0).records
+      try await Turns.give(limit: 100, by: "test", on: $0).records
     }
     #expect(records.isEmpty)
     #expect(try await stored.number("SELECT count(*) FROM waiting_device") == 0)

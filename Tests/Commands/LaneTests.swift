@@ -136,7 +136,7 @@ import Wire
         [
           (device.deviceId, .command(exclusive, said, answered: .success)),
           (device.deviceId, .heard(reconnected: false)),
-        ], on: connection
+        ], by: "test", on: connection
       ).turns
       // Its end is written and not committed.
       #expect(try await other.service.store.insert([next], epoch: 0).turns.isEmpty)

@@ -87,7 +87,8 @@ import Wire
       for fixture in [stored.fixture, other] {
         group.addTask {
           try await fixture.runtime.database.withTransaction {
-            _ = try await CommandBatch.apply([(device.deviceId, .heard(reconnected: false))], on: $0)
+            _ = try await CommandBatch.apply(
+              [(device.deviceId, .heard(reconnected: false))], by: "test", on: $0)
           }
         }
       }

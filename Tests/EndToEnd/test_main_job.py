@@ -39,6 +39,9 @@ def test_the_story_of_one_command(tenant, fleet):
     whole = tenant.admin.get(f"/api/v1/devices/story-1/commands/{created['command_id']}")
     assert [entry["event"] for entry in whole["timeline"]][0] == "created"
     assert {"sent", "acknowledged", "succeeded"} <= {entry["event"] for entry in whole["timeline"]}
+    story = {entry["event"]: (entry["replica"], entry.get("attempt")) for entry in whole["timeline"]}
+    assert story["created"] == story["acknowledged"] == ("commands-1", None), story
+    assert story["sent"] == ("bridge-1", whole["attempts"]), story
     assert whole["createdAt"] <= whole["sentAt"] <= whole["completedAt"]
     history = tenant.admin.get(f"/devices/{device}/commands?limit=100")["items"]
     assert [c["command_id"] for c in history] == [created["command_id"]]

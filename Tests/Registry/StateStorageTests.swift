@@ -64,6 +64,23 @@ struct StateStorageTests {
     #expect(state["lastSeenAt"]?.string == Self.time(11).rfc3339)
   }
 
+  @Test("numbers come back digit for digit, also those that the database would write out or cannot keep")
+  func digits() async throws {
+    let world = try await World.shared()
+    let id = try await Self.device(world)
+    let text = #"[1e5,-0,1E+300,1.50,0.0000001,8944500102030405067,1e400,1e-99999,{"a":1e-7}]"#
+    let record = Self.record(id, type: "martlet.uplink.state", Array(#"{"n":\#(text),"m":1.0}"#.utf8), at: 1)
+    #expect(try await Self.apply(world, [record]) == [])
+    let state = await Self.state(world, id)
+    #expect(state["attributes"]?["n"]?["value"]?.text == text)
+    #expect(state["attributes"]?["n"]?.object?.members.map(\.name).sorted() == ["at", "value"])
+    #expect(state["attributes"]?["m"]?["value"]?.text == "1.0")
+    try await Self.apply(
+      world, [Self.record(id, type: "martlet.uplink.state", Array(#"{"p":1e2}"#.utf8), at: 2)])
+    let found = await world.send("GET", "device?filter=attributes.p==100;deviceId==\(id)")
+    #expect(found.json.array?.compactMap { $0["deviceId"]?.string } == [id])
+  }
+
   @Test(
     "whatever a device's clock says, a value is never frozen, and never lost to a clock that cannot be right")
   func clocks() async throws {
@@ -91,18 +108,6 @@ struct StateStorageTests {
       let (value, seen) = try await say(text, at: arrival)
       #expect(value == .int(Int64(battery)), "\(text)")
       #expect(seen == Self.time(arrival).rfc3339, "lastSeenAt is our clock")
-    }
-  }
-
-  @Test("numbers come back digit for digit")
-  func digits() async throws {
-    let world = try await World.shared()
-    let id = try await Self.device(world)
-    let text = #"{"iccid":8944500102030405067,"long":89445001020304050678,"half":21.50,"tiny":0.0000001}"#
-    try await Self.apply(world, [Self.record(id, type: "martlet.uplink.state", Array(text.utf8), at: 1)])
-    let state = await Self.state(world, id).text
-    for number in ["8944500102030405067", "89445001020304050678", "21.50", "0.0000001"] {
-      #expect(state.contains("\"value\":\(number)}"), "\(state)")
     }
   }
 

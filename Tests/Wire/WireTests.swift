@@ -84,7 +84,9 @@ struct WireTests {
       .reported(["wifi": ReportedSlot(version: 3, sha256: "ab", status: .accepted)]),
       .state(DeviceState(attributes: ["battery": 80], route: ["interface": "udp"], at: time)),
       .presence(online: true), .retainedPresence(online: false),
-      .sent(id: id), .undelivered(id: id, reason: .noSubscriber), .published(revision: 9), .brokerConnected,
+      .sent(id: id), .undelivered(id: id, reason: .noSubscriber),
+      .sent(id: id, by: "bridge-1"), .undelivered(id: id, reason: .held, by: "bridge-2"),
+      .published(revision: 9), .brokerConnected,
       .followed(BindingAnswer(id: id, status: .sent)),
       .followed(
         BindingAnswer(
@@ -94,6 +96,17 @@ struct WireTests {
       let event = uplink.event(deviceId: "00000000deadbeef", traceparent: nil)
       #expect(try Uplink(uplink.kind, payload: try #require(event.payload)) == uplink)
     }
+  }
+
+  @Test(
+    "a device's numbers are kept as they are written, however large; nobody else's are",
+    arguments: ["1e400", "-0", "1E+5"])
+  func digits(_ number: String) throws {
+    let text = #"{"id":"\#(UUID.v7().text)","status":"SUCCESS","result":{"n":\#(number)}}"#
+    let answer = try Uplink(.status, payload: Array(text.utf8))
+    #expect(
+      String(decoding: answer.event(deviceId: "a", traceparent: nil).payload ?? [], as: UTF8.self) == text)
+    #expect((try? JSON(parsing: text)) == nil || number != "1e400")
   }
 
   @Test(

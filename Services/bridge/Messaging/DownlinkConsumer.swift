@@ -42,8 +42,8 @@ final class DownlinkConsumer: Service {
     self.metrics = metrics
     self.logger = logger.labelled("downlink")
     publisher = DownlinkPublisher(
-      loop: loop, session: session, announcer: announcer, answers: answers, metrics: metrics,
-      logger: self.logger)
+      loop: loop, replica: replica, session: session, announcer: announcer, answers: answers,
+      metrics: metrics, logger: self.logger)
   }
 
   /// What is not ready, for `/readyz`.

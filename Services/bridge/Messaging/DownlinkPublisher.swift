@@ -19,6 +19,8 @@ actor DownlinkPublisher {
   private let answers: AnswerFilterTable
   private let metrics: BridgeMetrics
   private let logger: Logger
+  /// As timelines name it.
+  private let replica: String
   private var holds = DeviceHolds()
   private nonisolated let isStopping = Atomic(false)
 
@@ -27,9 +29,10 @@ actor DownlinkPublisher {
   private static let firstBackoff: Duration = .milliseconds(50)
 
   init(
-    loop: EventLoop, session: DownlinkSession, announcer: BrokerAnnouncer, answers: AnswerFilterTable,
-    metrics: BridgeMetrics, logger: Logger
+    loop: EventLoop, replica: String, session: DownlinkSession, announcer: BrokerAnnouncer,
+    answers: AnswerFilterTable, metrics: BridgeMetrics, logger: Logger
   ) {
+    self.replica = "bridge-\(replica)"
     (self.loop, self.session, self.announcer) = (loop, session, announcer)
     (self.answers, self.metrics) = (answers, metrics)
     self.logger = logger
@@ -70,7 +73,9 @@ actor DownlinkPublisher {
       backoff = min(backoff * 2, .seconds(2))
       round.open.removeAll { !isOurs(records[$0]) }
     }
-    return zip(records, round.reports).compactMap { record, report in report.map { record.event($0) } }
+    return zip(records, round.reports).compactMap { record, report in
+      report.map { record.event($0.seen(by: replica)) }
+    }
   }
 
   private struct Round {

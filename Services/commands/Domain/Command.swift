@@ -131,7 +131,9 @@ public struct CommandState: Sendable, Equatable {
   public var timeline: [TimelineEntry]
 
   /// A new one. Where it is held until its device is heard from, that is its first deadline; the time to deliver it begins then.
-  public init(createdAt: Date, timeouts: Timeouts, delivery: Delivery = .init(), by name: String) {
+  public init(
+    createdAt: Date, timeouts: Timeouts, delivery: Delivery = .init(), by name: String, replica: String? = nil
+  ) {
     status = .pending
     attempts = 0
     rev = 1
@@ -139,7 +141,9 @@ public struct CommandState: Sendable, Equatable {
     deadline =
       delivery.waitMilliseconds.map { createdAt.addingTimeInterval(Double($0) / 1000) }
       ?? timeouts.deadline(.pending, since: createdAt)
-    timeline = [TimelineEntry(at: createdAt, event: "created", status: .pending, detail: name)]
+    timeline = [
+      TimelineEntry(at: createdAt, event: "created", status: .pending, replica: replica, detail: name)
+    ]
   }
 
   public init(
@@ -162,10 +166,18 @@ public struct TimelineEntry: Sendable, Equatable {
   public let event: String
   /// The status from then on.
   public let status: CommandStatus
+  /// Which handing over to the bridge it is, or tells of: 1 is the first.
+  public let attempt: Int?
+  /// Who noted it: a replica of the commands service, or of the bridge for what the bridge saw.
+  public let replica: String?
   /// Who or why, where there is more to say.
   public let detail: String?
 
-  public init(at: Date, event: String, status: CommandStatus, detail: String? = nil) {
+  public init(
+    at: Date, event: String, status: CommandStatus, attempt: Int? = nil, replica: String? = nil,
+    detail: String? = nil
+  ) {
     (self.at, self.event, self.status, self.detail) = (at, event, status, detail)
+    (self.attempt, self.replica) = (attempt, replica)
   }
 }

@@ -10,13 +10,15 @@ public struct CommandOccurrence: Sendable, Equatable {
   public let progress: CommandProgress?
   /// Why, for the timeline.
   public let detail: String?
+  /// The replica that saw it, where that is not the one that notes it.
+  public let replica: String?
 
   public init(
     _ event: CommandEvent, at: Date, result: JSON? = nil, error: CommandFault? = nil,
-    progress: CommandProgress? = nil, detail: String? = nil
+    progress: CommandProgress? = nil, detail: String? = nil, replica: String? = nil
   ) {
     (self.event, self.at, self.result, self.error, self.detail) = (event, at, result, error, detail)
-    self.progress = progress
+    (self.progress, self.replica) = (progress, replica)
   }
 
   /// What config's answer is to the lifecycle.
@@ -42,26 +44,32 @@ public struct CommandOccurrence: Sendable, Equatable {
       case .success: .succeeded
       case .failed: .failed
       }
-    // What cannot be kept as it is, is kept as text: the device has done it all the same.
-    let result = answer.result.map { $0.numberNotKept == nil ? $0 : .string($0.text) }
-    self.init(event, at: at, result: result, error: answer.error, progress: answer.progress)
+    self.init(event, at: at, result: answer.result, error: answer.error, progress: answer.progress)
   }
+}
+
+extension CommandEvent {
+  /// Whether it is one of handing the command over.
+  fileprivate var isOfAttempt: Bool { self == .dispatched || self == .sent || self == .undelivered }
 }
 
 extension CommandOccurrence {
   fileprivate func notBefore(_ time: Date?) -> CommandOccurrence {
     guard let time, at < time else { return self }
     return CommandOccurrence(
-      event, at: time, result: result, error: error, progress: progress, detail: detail)
+      event, at: time, result: result, error: error, progress: progress, detail: detail, replica: replica)
   }
 }
 
 extension CommandState {
   /// Applies one occurrence; pure, with the time as part of it. What is told by different ways may be told a moment out of
   /// order: a story's times never go back.
+  /// - Parameter replica: the one that notes it.
   /// - Returns: what it came to. Unless it was ignored, `rev` has grown and the timeline has one entry more; progress, of which
   ///   only the newest is kept, has no entry.
-  public mutating func apply(_ occurrence: CommandOccurrence, timeouts: Timeouts) -> CommandOutcome {
+  public mutating func apply(
+    _ occurrence: CommandOccurrence, timeouts: Timeouts, by replica: String? = nil
+  ) -> CommandOutcome {
     let outcome = Lifecycle.outcome(status, occurrence.event)
     if outcome == .late, isAnswered || hasLate(occurrence.event) { return .ignored }
     if occurrence.event == .heard, !awaitsDevice { return .ignored }
@@ -80,7 +88,9 @@ extension CommandState {
     rev += 1
     timeline.append(
       TimelineEntry(
-        at: occurrence.at, event: occurrence.event.rawValue, status: status, detail: occurrence.detail))
+        at: occurrence.at, event: occurrence.event.rawValue, status: status,
+        attempt: occurrence.event.isOfAttempt && attempts > 0 ? attempts : nil,
+        replica: occurrence.replica ?? replica, detail: occurrence.detail))
     return outcome
   }
 

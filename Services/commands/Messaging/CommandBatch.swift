@@ -15,7 +15,11 @@ struct CommandBatch {
   /// Those that were held until their device was heard from, and when they were let go.
   private var letGo: (ids: [UUID], at: Date)?
 
-  private init(_ commands: [LoadedCommand]) {
+  /// Who notes it.
+  private let replica: String
+
+  private init(_ commands: [LoadedCommand], by replica: String) {
+    self.replica = replica
     self.commands = Dictionary(commands.map { ($0.head.id, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -63,7 +67,8 @@ struct CommandBatch {
   /// - Returns: how many reports were of commands that their device never had, whether there are turns to give, and what to
   ///   tell.
   static func apply(
-    _ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection
+    _ reports: [(deviceId: String, report: DeviceReport)], by replica: String,
+    on connection: PostgresConnection
   ) async throws -> (missing: Int, turns: TurnNews, records: [Event]) {
     let subjects = Subjects(reports)
     let back = subjects.back.sorted()
@@ -81,7 +86,8 @@ struct CommandBatch {
     if !back.isEmpty {
       more.append(CommandStore.requeue(try answers[1].decode(UUID.self), of: back))
     }
-    var batch = CommandBatch(try answers[answers.count - 1].map { try CommandStore.moving($0) })
+    var batch = CommandBatch(
+      try answers[answers.count - 1].map { try CommandStore.moving($0) }, by: replica)
     try await batch.hear(listening.filter(\.1).map(\.0), subjects.heard, on: connection)
     let missing = batch.fold(reports)
     // Of a device's own answer it was heard; here its row is only locked.
@@ -111,14 +117,14 @@ struct CommandBatch {
 
   /// Looks at what may be due: a deadline has passed, or has moved on since it was noted.
   /// - Returns: how many there were, whether there are turns to give, and what to tell.
-  static func sweep(at now: Date, limit: Int, on connection: PostgresConnection) async throws -> (
-    looked: Int, turns: TurnNews, records: [Event]
-  ) {
+  static func sweep(
+    at now: Date, limit: Int, by replica: String, on connection: PostgresConnection
+  ) async throws -> (looked: Int, turns: TurnNews, records: [Event]) {
     let due = try await connection.query(CommandStore.due(at: now, limit: limit)).map {
       try CommandStore.moving($0)
     }
     guard !due.isEmpty else { return (0, TurnNews(), []) }
-    var batch = CommandBatch(due)
+    var batch = CommandBatch(due, by: replica)
     var turns: Set<String> = []
     var later: [(id: UUID, at: Date)] = []
     for command in due {
@@ -139,12 +145,13 @@ struct CommandBatch {
   /// Ends open commands of devices that are no more.
   /// - Returns: how many, and what to tell.
   static func end(
-    ofDeleted devices: [DeletedDevice], at now: Date, limit: Int, on connection: PostgresConnection
+    ofDeleted devices: [DeletedDevice], at now: Date, limit: Int, by replica: String,
+    on connection: PostgresConnection
   ) async throws -> (count: Int, records: [Event]) {
     let open = try await connection.query(CommandStore.open(ofDeleted: devices, limit: limit)).map {
       try CommandStore.moving($0)
     }
-    var batch = CommandBatch(open)
+    var batch = CommandBatch(open, by: replica)
     for command in open { batch.apply(CommandOccurrence(.deviceDeleted, at: now), to: command.head.id) }
     return (open.count, try await batch.write(and: [], on: connection))
   }
@@ -153,7 +160,8 @@ struct CommandBatch {
   /// - Returns: what it has become, what the lifecycle made of the occurrence, and what to tell; nil if the organisation (any,
   ///   for nil) has no such command.
   static func apply(
-    _ occurrence: CommandOccurrence, to id: UUID, in organisation: UUID?, on connection: PostgresConnection
+    _ occurrence: CommandOccurrence, to id: UUID, in organisation: UUID?, by replica: String,
+    on connection: PostgresConnection
   ) async throws -> (command: LoadedCommand, outcome: CommandOutcome, turns: TurnNews, records: [Event])? {
     // What is made once more is over already, and the device's lock is taken.
     let mayEnd = occurrence.event != .retried
@@ -163,7 +171,7 @@ struct CommandBatch {
         try CommandStore.moving($0)
       })
     else { return nil }
-    var batch = CommandBatch([command])
+    var batch = CommandBatch([command], by: replica)
     let outcome = batch.apply(occurrence, to: id)
     // What is over leaves room in the window of its device, and what is behind it in its lane may go.
     let more =
@@ -183,9 +191,10 @@ struct CommandBatch {
   /// What a user does to several commands, which are locked.
   /// - Returns: what may go that waited for them, and what to tell.
   static func apply(
-    _ occurrences: [(command: LoadedCommand, CommandOccurrence)], on connection: PostgresConnection
+    _ occurrences: [(command: LoadedCommand, CommandOccurrence)], by replica: String,
+    on connection: PostgresConnection
   ) async throws -> (turns: TurnNews, records: [Event]) {
-    var batch = CommandBatch(occurrences.map(\.command))
+    var batch = CommandBatch(occurrences.map(\.command), by: replica)
     let leavesRoom = Set(
       occurrences.filter { batch.apply($0.1, to: $0.command.head.id) != .ignored }
         .map(\.command).filter(\.state.status.isOpen).map(\.head.deviceId))
@@ -219,7 +228,7 @@ struct CommandBatch {
   @discardableResult
   private mutating func apply(_ occurrence: CommandOccurrence, to id: UUID) -> CommandOutcome {
     guard var command = commands[id] else { return .ignored }
-    let outcome = command.state.apply(occurrence, timeouts: command.head.timeouts)
+    let outcome = command.state.apply(occurrence, timeouts: command.head.timeouts, by: replica)
     if outcome != .ignored {
       records.append(
         CommandRecords.changed(

@@ -8,9 +8,9 @@ import Wire
 enum Turns {
   /// Looks at the devices whose time has come and hands their next commands to the bridge.
   /// - Returns: how many devices it looked at, and what to tell.
-  static func give(limit: Int, on connection: PostgresConnection) async throws -> (
-    looked: Int, records: [Event]
-  ) {
+  static func give(
+    limit: Int, by replica: String, on connection: PostgresConnection
+  ) async throws -> (looked: Int, records: [Event]) {
     let devices = try await connection.query(CommandStore.dueDevices(limit: limit))
       .decode((String, Bool).self).map { (id: $0.0, listens: $0.1) }
     guard !devices.isEmpty else { return (0, []) }
@@ -26,8 +26,8 @@ enum Turns {
       var (command, params, own, turn) = try CommandStore.turn(row)
       let (device, name) = try CommandStore.origin(row)
       guard
-        command.state.apply(CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts)
-          == .noted
+        command.state.apply(
+          CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts, by: replica) == .noted
       else { continue }
       moved.append(command)
       records.append(CommandRecords.changed(command.head, command.state, by: .dispatched, at: now))

@@ -82,10 +82,12 @@ struct UplinkInbox: Sendable {
     switch try Uplink(kind, payload: message.value ?? []) {
     case .status(let answer):
       return .command(answer.id, CommandOccurrence(answer, at: at), answered: answer.status)
-    case .sent(let id): return .command(id, CommandOccurrence(.sent, at: at), answered: nil)
+    case .sent(let id, let bridge):
+      return .command(id, CommandOccurrence(.sent, at: at, replica: bridge), answered: nil)
     case .followed(let answer): return .followed(answer.id, CommandOccurrence(answer, at: at))
-    case .undelivered(let id, let reason):
-      return .command(id, CommandOccurrence(.undelivered, at: at, detail: reason.rawValue), answered: nil)
+    case .undelivered(let id, let reason, let bridge):
+      let occurrence = CommandOccurrence(.undelivered, at: at, detail: reason.rawValue, replica: bridge)
+      return .command(id, occurrence, answered: nil)
     case .presence(let online):
       return online ? .heard(reconnected: true, at: at, isInOrder: true) : .gone(at: at)
     // One that was retained may be all that is left of a coming that no bridge saw: to send again is safe.

@@ -19,7 +19,7 @@ struct CampaignStore: Sendable {
   private static let shortColumns = """
     id, seq, organisation_id, status,
     CASE WHEN jsonb_array_length(COALESCE(target->'deviceIds', '[]')) <= \(mostNames) THEN target ELSE 'null' END AS target,
-    convert_to(jsonb_build_object('type', convert_from(request, 'UTF8')::jsonb->'type')::text, 'UTF8') AS request,
+    convert_to(json_build_object('type', convert_from(request, 'UTF8')::json->'type')::text, 'UTF8') AS request,
     rate_per_minute, CASE WHEN jsonb_array_length(unknown) <= \(mostNames) THEN unknown ELSE 'null' END AS unknown,
     retry_of, reason, traceparent, created_at, created_by, finished_at, total, rev
     """
@@ -61,8 +61,6 @@ struct CampaignStore: Sendable {
       \(PostgresJSON(bytes: JSON.array(campaign.unknown.map { .string($0) }).bytes)), \(campaign.retryOf)::uuid,
       \(campaign.traceparent)::text, \(campaign.createdAt), \(campaign.createdBy),
       CASE WHEN \(isSelected) THEN NULL ELSE 0 END, now() + CASE WHEN \(isDry) THEN interval '10 min' ELSE interval '0' END
-    -- What a command could not be stored with is found out now.
-    WHERE \(PostgresJSON(bytes: campaign.request.bytes))::jsonb IS NOT NULL
     """
   }
 

@@ -73,7 +73,7 @@ extension CommandStore {
           \(commands.map(\.delivery.isExclusive))::boolean[],
           \(commands.map(\.delivery.waitMilliseconds))::bigint[], \(places.map(\.ofDevice))::int[],
           \(places.map { $0.isBehind ? 0 : $0.ofLane })::int[],
-          \(commands.map { $0.own.map { PostgresJSON(bytes: $0.json.bytes) } })::jsonb[],
+          \(commands.map { $0.own.map { PostgresJSONText(bytes: $0.json.bytes) } })::json[],
           \(commands.map { $0.own?.answerTopic })::text[]
         ) WITH ORDINALITY AS i (\(unescaped: columnsAsMade), deadline, timeline, created, downlink, device_record, device_rev, bulk_id, exclusive, wait_ms, nth, lane_nth, own,
           answer_topic, number)

@@ -160,5 +160,7 @@ extension PostgresQuery.StringInterpolation {
 }
 
 extension JSON {
-  init(stored: PostgresJSON) throws { try self.init(parsing: stored.bytes, maximumDepth: 1000) }
+  init(stored: PostgresJSON) throws {
+    try self.init(parsing: stored.bytes, maximumDepth: 1000, allowsAnyNumber: true)
+  }
 }

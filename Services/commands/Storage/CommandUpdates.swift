@@ -140,9 +140,9 @@ extension CommandStore {
         \(state.map(\.sentAt))::timestamptz[], \(state.map(\.acknowledgedAt))::timestamptz[],
         \(state.map(\.completedAt))::timestamptz[], \(state.map(\.deadline))::timestamptz[],
         \(state.map { Int32($0.attempts) })::int[],
-        \(state.map { $0.result.map { PostgresJSON(bytes: $0.bytes) } })::jsonb[],
+        \(state.map { $0.result.map { PostgresJSONText(bytes: $0.bytes) } })::json[],
         \(state.map { $0.error?.code })::text[], \(state.map { $0.error?.message })::text[],
-        \(state.map { $0.lateOutcome.map { PostgresJSON(bytes: $0.bytes) } })::jsonb[],
+        \(state.map { $0.lateOutcome.map { PostgresJSONText(bytes: $0.bytes) } })::json[],
         \(state.map(\.rev))::bigint[],
         \(state.map(\.timelineText))::text[], \(moved.map(\.readStatus.rawValue))::text[]
       ) AS u (id, read_rev, status, reason, sent_at, acknowledged_at, completed_at, deadline, attempts, result,
@@ -164,7 +164,7 @@ extension CommandStore {
     UPDATE command c SET progress = u.progress
     FROM unnest(
       \(moved.map(\.head.id))::uuid[],
-      \(moved.map { $0.state.progress.map { PostgresJSON(bytes: $0.bytes) } })::jsonb[]) AS u (id, progress)
+      \(moved.map { $0.state.progress.map { PostgresJSONText(bytes: $0.bytes) } })::json[]) AS u (id, progress)
     WHERE c.id = u.id
     """
   }

@@ -3,19 +3,22 @@ import FoundationEssentials
 import Wire
 
 /// A command's story as its row keeps it: an entry a line, so that the next one is simply put behind, and short, since each
-/// move writes the whole row: `1767225600123 sent SENT` and, where there is more to say, a detail.
+/// move writes the whole row: `1767225600123 sent SENT#1@bridge-1` and, where there is more to say, a detail.
 extension TimelineEntry {
   /// As the API shows it.
   var json: JSON {
     .compact([
       "at": .string(at.rfc3339), "event": .string(event), "status": .string(status.rawValue),
+      "attempt": attempt.map { .int(Int64($0)) }, "replica": replica.map { .string($0) },
       "detail": detail.map { .string($0) },
     ])
   }
 
   /// The entry and the end of its line.
   fileprivate var line: String {
-    let text = "\(at.millisecondsSince1970) \(event) \(status.rawValue)"
+    var text = "\(at.millisecondsSince1970) \(event) \(status.rawValue)"
+    if let attempt { text += "#\(attempt)" }
+    if let replica { text += "@" + replica.replacing(" ", with: "_").replacing("\n", with: "_") }
     return text + (detail.map { " " + Self.escaped($0) } ?? "") + "\n"
   }
 
@@ -23,11 +26,14 @@ extension TimelineEntry {
   static func read(lines: String) -> [TimelineEntry] {
     lines.split(separator: "\n").compactMap { line in
       let words = line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
-      guard words.count >= 3, let milliseconds = Int64(words[0]),
-        let status = CommandStatus(rawValue: String(words[2]))
-      else { return nil }
+      guard words.count >= 3, let milliseconds = Int64(words[0]) else { return nil }
+      let parts = words[2].split(separator: "@", maxSplits: 1)
+      let numbered = (parts.first ?? "").split(separator: "#", maxSplits: 1)
+      guard let status = numbered.first.flatMap({ CommandStatus(rawValue: String($0)) }) else { return nil }
       return TimelineEntry(
         at: Date(timeIntervalSince1970: Double(milliseconds) / 1000), event: String(words[1]), status: status,
+        attempt: numbered.count > 1 ? Int(numbered[1]) : nil,
+        replica: parts.count > 1 ? String(parts[1]) : nil,
         detail: words.count > 3 ? unescaped(words[3]) : nil)
     }
   }

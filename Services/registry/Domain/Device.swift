@@ -57,9 +57,7 @@ public struct NewDevice: Sendable, Equatable {
 
   /// The attributes that its state begins with.
   public var attributes: JSON {
-    let at = JSON.string(device.createdAt.rfc3339)
-    return .object(
-      initialState.members.reduce(into: JSONObject()) { $0[$1.name] = ["value": $1.value, "at": at] })
+    .object(initialState.mapValues { StoredAttribute.json($0, at: device.createdAt) })
   }
 
   /// From the body that asks for it.

@@ -117,17 +117,14 @@ public struct StateChange: Sendable, Equatable {
     return Array(changes.values)
   }
 
-  /// The attributes as they are stored, by name `{value, at}`, and when each `arrived`.
+  /// The attributes as they are stored, by name (`StoredAttribute`), and when each `arrived`.
   public var attributesJSON: JSON {
     .object(
       JSONObject(
         attributes.sorted { $0.key < $1.key }.map { name, attribute in
           Named(
             name: name.text,
-            value: [
-              "value": attribute.value, "at": .string(attribute.at.rfc3339),
-              "arrived": .string(attribute.arrived.rfc3339),
-            ])
+            value: StoredAttribute.json(attribute.value, at: attribute.at, arrived: attribute.arrived))
         }))
   }
 }

@@ -16,7 +16,7 @@ public struct StoredState: Sendable, Equatable {
 
   public let createdAt: Date
   public let updatedAt: Date
-  /// By name `{value, at}`.
+  /// By name `{value, text?, at}` (`StoredAttribute`).
   public let attributes: JSONObject
   /// When the last packet came; nil if none ever did.
   public let lastSeenAt: Date?
@@ -48,9 +48,9 @@ public struct StoredState: Sendable, Equatable {
   /// - Parameter now: for the age of the evidence.
   public func json(broker: String, now: Date) -> JSON {
     let route = lastRoute(broker: broker)
-    var others = attributes
+    var others = attributes.mapValues(StoredAttribute.shown)
     func software(_ name: String) -> JSON? {
-      guard let value = attributes[name]?["value"], DeviceSoftware.fits(name, value) else { return nil }
+      guard let value = others[name]?["value"], DeviceSoftware.fits(name, value) else { return nil }
       others[name] = nil
       return value
     }

@@ -13,7 +13,8 @@ import Observability
 /// ```
 public final class PostgresClient: Sendable {
   let configuration: PostgresConfiguration
-  let loop: EventLoop
+  /// Where it lives.
+  public let loop: EventLoop
   let logger: Logger
   private let pool: ConnectionPool
 

@@ -1,4 +1,4 @@
-/// JSON as text bytes, bound as `jsonb` and read from `json` and `jsonb`; this room does not parse it.
+/// JSON as text bytes, bound as `jsonb`, which keeps what it says, and read from `json` and `jsonb`; this room does not parse it.
 public struct PostgresJSON: PostgresCodable, PostgresArrayElement, Hashable {
   /// The JSON text as UTF-8.
   public let bytes: [UInt8]
@@ -35,4 +35,27 @@ public struct PostgresJSON: PostgresCodable, PostgresArrayElement, Hashable {
       }
     }
   }
+}
+
+/// JSON as text bytes, bound as `json`, which keeps every character.
+public struct PostgresJSONText: PostgresCodable, PostgresArrayElement, Hashable {
+  /// The JSON text as UTF-8.
+  public let bytes: [UInt8]
+
+  /// From a JSON text's UTF-8.
+  public init(bytes: [UInt8]) { self.bytes = bytes }
+
+  /// The type of the bind.
+  public static var postgresType: PostgresType { .json }
+  /// The type of an array's bind.
+  public static var postgresArrayType: PostgresType { .jsonArray }
+
+  /// Appends the text.
+  public func encode(into buffer: inout PostgresBuffer) -> Bool {
+    buffer.append(bytes)
+    return true
+  }
+
+  /// Reads a cell.
+  public init(postgres cell: PostgresCell) throws { bytes = try PostgresJSON(postgres: cell).bytes }
 }

@@ -54,6 +54,8 @@ public struct PostgresType: RawRepresentable, Hashable, Sendable {
   public static let timestamptzArray = PostgresType(1185)
   /// `uuid[]`
   public static let uuidArray = PostgresType(2951)
+  /// `json[]`
+  public static let jsonArray = PostgresType(199)
   /// `jsonb[]`
   public static let jsonbArray = PostgresType(3807)
 

@@ -174,7 +174,7 @@ public struct API: Sendable {
       logger.warning("away for now", ["error": "\(error)", "target": request.target])
       return .unavailable("A part of the service is not reachable at the moment.")
     }
-    // A number in a body that PostgreSQL cannot keep (`JSON.numberNotKept` says where, to who asks it before).
+    // A number in a body that PostgreSQL cannot keep (`JSON.isKept`).
     if let refused = error as? PostgresError, refused.code == "22003" {
       return Problem(422, "The body has a number that cannot be kept.")
     }

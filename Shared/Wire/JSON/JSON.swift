@@ -9,8 +9,8 @@ public enum JSON: Sendable {
   case int(Int64)
   /// Any other number that a double gives back as it was written; always finite.
   case double(Double)
-  /// A number as it was written, which a double would not give back so: `1.50`, `18446744073709551615`. Within a double's
-  /// range.
+  /// A number as it was written, which a double would not give back so: `1.50`, `18446744073709551615`, `-0`. Within a double's
+  /// range, except in what devices say.
   case decimal(String)
   case string(String)
   case array([JSON])
@@ -27,12 +27,12 @@ public enum JSON: Sendable {
   public var bool: Bool? { if case .bool(let truth) = self { truth } else { nil } }
   /// The whole number, if this is one.
   public var int: Int64? { if case .int(let number) = self { number } else { nil } }
-  /// The number, whole or not, if this is one.
+  /// The number, whole or not, if this is one that a double has.
   public var double: Double? {
     switch self {
     case .int(let number): Double(number)
     case .double(let number): number
-    case .decimal(let text): Double(text)
+    case .decimal(let text): Double(text).flatMap { $0.isFinite ? $0 : nil }
     default: nil
     }
   }

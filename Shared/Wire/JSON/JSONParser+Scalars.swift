@@ -107,8 +107,11 @@ extension JSONParser {
       guard self.digits() > 0 else { throw fault("digits follow an exponent") }
     }
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
-    if whole, let number = Int64(text) { return number == 0 && text == "-0" ? .double(-0.0) : .int(number) }
-    guard let number = Double(text), number.isFinite else { throw fault("a number too large") }
+    if whole, let number = Int64(text) { return text == "-0" ? .decimal(text) : .int(number) }
+    guard let number = Double(text), number.isFinite else {
+      guard allowsAnyNumber else { throw fault("a number too large") }
+      return .decimal(text)
+    }
     return Self.isShortest(text) || JSON.ecmaScript(number) == text ? .double(number) : .decimal(text)
   }
 

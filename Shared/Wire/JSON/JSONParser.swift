@@ -14,11 +14,15 @@ extension JSON {
   /// Reads one JSON text.
   ///
   /// Stricter than RFC 8259 where a store would choke or readers would differ: names are unique (RFC 7493),
-  /// U+0000 is refused (PostgreSQL takes none), surrogates come in pairs, numbers are finite.
+  /// U+0000 is refused (PostgreSQL takes none), surrogates come in pairs, numbers are within a double's range.
+  /// - Parameter allowsAnyNumber: numbers of any size are kept, for what a device says: an answer is not lost for them.
   /// - Throws: `JSONError` with the pointer of the first fault.
-  public init(parsing bytes: [UInt8], maximumDepth: Int = defaultDepth) throws(JSONError) {
+  public init(
+    parsing bytes: [UInt8], maximumDepth: Int = defaultDepth, allowsAnyNumber: Bool = false
+  ) throws(JSONError) {
     let result: Result<JSON, JSONError> = bytes.withUnsafeBufferPointer { buffer in
-      var parser = JSONParser(bytes: buffer, maximumDepth: maximumDepth)
+      var parser = JSONParser(
+        bytes: buffer, maximumDepth: maximumDepth, allowsAnyNumber: allowsAnyNumber)
       do throws(JSONError) { return .success(try parser.document()) } catch { return .failure(error) }
     }
     self = try result.get()
@@ -34,12 +38,13 @@ extension JSON {
 struct JSONParser {
   let bytes: UnsafeBufferPointer<UInt8>
   let maximumDepth: Int
+  let allowsAnyNumber: Bool
   var position = 0
   private var depth = 0
 
-  init(bytes: UnsafeBufferPointer<UInt8>, maximumDepth: Int) {
-    self.bytes = bytes
-    self.maximumDepth = maximumDepth
+  init(bytes: UnsafeBufferPointer<UInt8>, maximumDepth: Int, allowsAnyNumber: Bool) {
+    (self.bytes, self.maximumDepth) = (bytes, maximumDepth)
+    self.allowsAnyNumber = allowsAnyNumber
   }
 
   mutating func document() throws(JSONError) -> JSON {

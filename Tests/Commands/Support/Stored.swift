@@ -72,7 +72,7 @@ final class Stored: Sendable {
   /// What the bridge and devices say.
   func report(_ reports: [(deviceId: String, report: DeviceReport)]) async throws {
     try await database.withTransaction { connection in
-      _ = try await CommandBatch.apply(reports, on: connection)
+      _ = try await CommandBatch.apply(reports, by: "test", on: connection)
     }
   }
 
@@ -91,7 +91,7 @@ final class Stored: Sendable {
   /// The commands that are given their turn now, in the order in which the bridge gets them, with their turns.
   func turns() async throws -> [CommandDownlink] {
     try await database.withTransaction { connection in
-      try await Turns.give(limit: 1000, on: connection).records.compactMap { event in
+      try await Turns.give(limit: 1000, by: "test", on: connection).records.compactMap { event in
         guard event.topic == .deviceDownlink,
           case .command(let command) = try Downlink(type: event.type, payload: event.payload ?? [])
         else { return nil }

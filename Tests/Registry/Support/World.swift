@@ -153,7 +153,9 @@ extension API {
       method: HTTPMethod(method), target: "/" + path, headers: headers, body: body?.bytes ?? [])
     let response = await respond(to: request)
     var json = JSON.null
-    if case .bytes(let bytes) = response.body { json = (try? JSON(parsing: bytes)) ?? .null }
+    if case .bytes(let bytes) = response.body {
+      json = (try? JSON(parsing: bytes, allowsAnyNumber: true)) ?? .null
+    }
     return Answer(status: response.status, headers: response.headers, json: json)
   }
 }
