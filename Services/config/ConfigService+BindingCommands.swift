@@ -32,6 +32,10 @@ extension ConfigService {
         // Another replica may have it by now, and the next be such a one, too.
         do { return try await carryOutNext(settled: unsettled.commandId) } catch is Unsettled { return true }
       }
+    } catch let stuck as Stuck where (stuck.error as? PostgresError)?.isDeadlock == true {
+      // A request that another replica began while this one looked for its next stays locked here, though it is passed over; who
+      // follows it may hold the device of the next.
+      return true
     } catch let stuck as Stuck {
       try await database.query(BindingCommandStore.postpone(stuck.commandId))
       throw stuck.error

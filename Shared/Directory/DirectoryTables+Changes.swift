@@ -18,7 +18,9 @@ extension DirectoryTables {
   /// Removes entities and remembers with which revision they ended.
   static func delete(_ kind: EntityKind, _ deletions: [EntityDeletion]) -> PostgresQuery {
     // An organisation, key or board has no deviceId, and nothing is cleaned up after it.
-    let removed = kind == .device ? "id, device_id" : "id, NULL::text AS device_id"
+    let removed =
+      kind == .device
+      ? "id, rev, device_id, components" : "id, rev, NULL::text AS device_id, NULL::jsonb AS components"
     return """
       WITH ended AS (
         SELECT * FROM unnest(
@@ -28,6 +30,10 @@ extension DirectoryTables {
         DELETE FROM \(unescaped: table(kind)) t
         WHERE id = ANY(\(deletions.map(\.id))::uuid[]) AND EXISTS (SELECT FROM ended e WHERE e.id = t.id AND e.rev >= t.rev)
         RETURNING \(unescaped: removed)
+      ), parts AS (
+        INSERT INTO directory_deletion (kind, id, rev)
+        SELECT 'component', (c->>'id')::uuid, r.rev FROM removed r, jsonb_array_elements(r.components) c
+        ON CONFLICT DO NOTHING
       )
       INSERT INTO directory_deletion AS x (kind, id, rev, device_id, look_at)
       SELECT \(kind.rawValue), e.id, e.rev, COALESCE(e.device_id, r.device_id),
@@ -77,21 +83,30 @@ extension DirectoryTables {
   }
 
   /// The groups of a device are one text, `{…}`: arrays of arrays must not differ in length. Returns the ids of those that
-  /// were written.
+  /// were written. A component that a device had and has no more has ended: the registry tells no end of its own.
   static func put(_ entities: [DeviceEntity]) -> PostgresQuery {
     let groups = entities.map { "{" + $0.groupIds.map(\.text).joined(separator: ",") + "}" }
     let components = entities.map { PostgresJSON(bytes: JSON.array($0.components.map(\.json)).bytes) }
     return """
+      WITH n AS MATERIALIZED (
+        SELECT * FROM unnest(
+          \(entities.map(\.id))::uuid[], \(entities.map(\.deviceId))::text[], \(entities.map(\.mcuId))::text[],
+          \(entities.map(\.soc))::text[], \(entities.map(\.boardId))::uuid[],
+          \(entities.map(\.organisationId))::uuid[], \(entities.map(\.networkId))::uuid[], \(groups)::text[],
+          \(components)::jsonb[], \(entities.map(\.rev))::bigint[]
+        ) AS n (id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids, components, rev)
+        WHERE \(unescaped: isAlive(.device))
+      ), parts AS (
+        INSERT INTO directory_deletion (kind, id, rev)
+        SELECT 'component', (c->>'id')::uuid, n.rev
+        FROM n JOIN directory_device d ON d.id = n.id AND d.rev < n.rev AND d.components <> '[]',
+          jsonb_array_elements(d.components) c
+        WHERE NOT n.components @> jsonb_build_array(jsonb_build_object('id', c->'id'))
+        ON CONFLICT DO NOTHING
+      )
       INSERT INTO directory_device AS d (id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids,
         components, rev)
-      SELECT id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids::uuid[], components, rev
-      FROM unnest(
-        \(entities.map(\.id))::uuid[], \(entities.map(\.deviceId))::text[], \(entities.map(\.mcuId))::text[],
-        \(entities.map(\.soc))::text[], \(entities.map(\.boardId))::uuid[],
-        \(entities.map(\.organisationId))::uuid[], \(entities.map(\.networkId))::uuid[], \(groups)::text[],
-        \(components)::jsonb[], \(entities.map(\.rev))::bigint[]
-      ) AS n (id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids, components, rev)
-      WHERE \(unescaped: isAlive(.device))
+      SELECT id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids::uuid[], components, rev FROM n
       ON CONFLICT (id) DO UPDATE SET (device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids,
           components, rev)
         = (EXCLUDED.device_id, EXCLUDED.mcu_id, EXCLUDED.soc, EXCLUDED.board_id, EXCLUDED.organisation_id,

@@ -81,8 +81,16 @@ public struct PostgresError: Error, Sendable, CustomStringConvertible {
   }
 }
 
+extension PostgresError {
+  /// Whether the server has ended the transaction since it and another waited for each other: the same may go through when it
+  /// is tried again.
+  public var isDeadlock: Bool { code == SQLState.deadlock }
+}
+
 /// What is known of SQLSTATE codes.
 enum SQLState {
+  static let deadlock = "40P01"
+
   /// Classes whose primary message names things of the schema and never data. Class 22 (data exceptions), for
   /// one, quotes the value it does not like, and P0 says whatever a function's author wrote.
   private static let safeClasses: Set<String> = [
@@ -95,7 +103,7 @@ enum SQLState {
 
   /// Serialization failure, deadlock, lock not available, too little of something, trouble of the machine.
   static func isTransient(_ code: String) -> Bool {
-    code == "40001" || code == "40P01" || code == "55P03" || code.hasPrefix("53") || code.hasPrefix("58")
+    code == "40001" || code == deadlock || code == "55P03" || code.hasPrefix("53") || code.hasPrefix("58")
   }
 
   /// The documented name of a code, or of its class.

@@ -1,3 +1,4 @@
+import ConfigDomain
 import FoundationEssentials
 import HTTP
 import Postgres
@@ -51,6 +52,30 @@ struct DeletionTests {
     try await config.caughtUp()
     #expect(try await config.status(path, key: "marker") == 404, "a late record revives no device")
     #expect(try await config.status(path, key: "revoked") == 401, "nor a key")
+  }
+
+  @Test("a component that its device has no more, or that went with it, has no bindings")
+  func components() async throws {
+    let world = try await World(on: .fresh())
+    let service = world.fixture.service
+    let imu = try await world.sensorProfile()
+    let artefact = try await world.artefact(of: Profile(type: .sensor, id: imu), ["rate": 1])
+    let device = try await world.newDevice(components: [("kept", imu), ("taken off", imu)])
+    let other = try await world.newDevice(components: [("of a deleted device", imu)])
+    for part in device.components + other.components { try await world.bound(artefact, .component, part.id) }
+    var scan = ConfigService.OrphanScan()
+    #expect(try await service.removeOrphans(&scan, limit: 10) == 0)
+    let kept = device.components[0]
+    let changed = DeviceEntity(
+      id: device.id, deviceId: device.deviceId, mcuId: device.mcuId, soc: device.soc, boardId: device.boardId,
+      organisationId: device.organisationId, components: [kept], rev: 2)
+    try await world.fixture.registry([.present(.device(changed)), .deleted(Entity.device(other).deletion)])
+    #expect(try await service.removeOrphans(&scan, limit: 10) == 2)
+    // An older word of the device, as when the topic is read again, ends nothing and brings nothing back.
+    try await world.fixture.registry([.present(.device(device))])
+    #expect(try await service.removeOrphans(&scan, limit: 10) == 0)
+    let left = try await world.ask(.get, World.bindings).json["items"]?.array
+    #expect(left?.map { $0["target"]?["id"] } == [.string(kept.id.text)])
   }
 
   @Test(

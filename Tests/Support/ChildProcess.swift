@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Threads
 
 /// A server that a test started: it has a pid file under the run folder while it lives and is killed when the
@@ -103,21 +104,35 @@ public enum RunFolder {
   }
 }
 
-/// A loopback port that nothing listens on now.
+/// A loopback port that nothing listens on now. Below those that the system gives to connections that go out: one of these could
+/// take it before its server does.
 public func freePort() throws -> Int {
+  for _ in ports {
+    let port = nextPort.withLock { place in
+      place = (place + 1) % ports.count
+      return ports.lowerBound + place
+    }
+    if isFree(port) { return port }
+  }
+  throw TestSupportError("no free port")
+}
+
+private let ports = 22_000..<32_000
+/// Each process begins elsewhere.
+private let nextPort = Mutex(Int(getpid()) * 97 % ports.count)
+
+private func isFree(_ port: Int) -> Bool {
   let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
   defer { close(socket) }
   var address = sockaddr_in()
   address.sin_family = sa_family_t(AF_INET)
+  address.sin_port = UInt16(port).bigEndian
   address.sin_addr.s_addr = inet_addr("127.0.0.1")
-  var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-  let code = withUnsafeMutablePointer(to: &address) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-      bind(socket, pointer, length) == 0 ? getsockname(socket, pointer, &length) : -1
+  return withUnsafePointer(to: &address) {
+    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
     }
   }
-  guard code == 0 else { throw TestSupportError("no free port") }
-  return Int(UInt16(bigEndian: address.sin_port))
 }
 
 /// Waits until `condition` holds, looking every 20 ms; throws after `seconds`.

@@ -134,11 +134,10 @@ struct BindingStore: Sendable {
     ).decode(UUID.self)
   }
 
-  /// Of components the registry tells no end of their own.
   private static let deletionOfTarget = """
     SELECT FROM directory_deletion x WHERE x.id = b.target_id AND x.kind = CASE b.target_type
       WHEN 'DEVICE' THEN 'device' WHEN 'DEVICE_GROUP' THEN 'group' WHEN 'DEVICE_PROFILE' THEN 'board'
-      WHEN 'SENSOR_PROFILE' THEN 'sensorProfile' END
+      WHEN 'SENSOR_PROFILE' THEN 'sensorProfile' WHEN 'COMPONENT' THEN 'component' END
     """
 
   /// How far the devices and components are for which these bindings have won: from the rows that the resolver writes, read

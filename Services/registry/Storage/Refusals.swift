@@ -33,7 +33,7 @@ extension PostgresError {
 
   /// Whether the same transaction may go through when it is tried again: a deadlock, or it has waited long enough and
   /// had to let others have its connection.
-  var isWorthAnotherTry: Bool { code == "40P01" || code == Self.lockTimeout }
+  var isWorthAnotherTry: Bool { isDeadlock || code == Self.lockTimeout }
 }
 
 extension Problem {
