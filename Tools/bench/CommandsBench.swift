@@ -11,10 +11,7 @@ struct BenchSettings: Sendable {
   let url: String
   let kafka: String
   let databaseURL: String
-  let mqttHost: String
-  let mqttPort: Int
-  let mqttUser: String
-  let mqttPassword: String
+  let mqtt: MqttBenchSettings
   let folder: String
   let runFolder: String
   let seconds: Int
@@ -27,11 +24,7 @@ struct BenchSettings: Sendable {
     kafka = settings.string(
       "kafka-bootstrap", help: "Kafka's address: SUCCESS is seen on martlet.commands.events.")
     databaseURL = settings.secret("database-url", help: "PostgreSQL, for the raw hops.")
-    mqttHost = settings.string("mqtt-host", default: "127.0.0.1", help: "The MQTT broker, for the raw hops.")
-    mqttPort = settings.int("mqtt-port", default: 1883, in: 1...65535, help: "Its port.")
-    mqttUser = settings.string(
-      "mqtt-sim-user", default: "simulator", help: "An account that may use any topic.")
-    mqttPassword = settings.secret("mqtt-sim-password", help: "Its password.")
+    mqtt = MqttBenchSettings(&settings)
     folder = settings.string(
       "folder", default: ".run/bench", help: "Where `prepare` left devices.txt and key.txt.")
     runFolder = settings.string("run", default: ".run", help: "Where the pid files are.")

@@ -9,10 +9,12 @@ import Wire
 /// What to measure of the config service.
 struct ConfigBenchSettings: Sendable {
   let stack: StackSettings
+  let mqtt: MqttBenchSettings
   let devices: Int
 
   init(_ settings: inout SettingsReader) {
     stack = StackSettings(&settings)
+    mqtt = MqttBenchSettings(&settings)
     devices = settings.int(
       "devices", default: 100_000, in: 100...1_000_000, help: "How many devices the board has.")
   }
@@ -22,8 +24,6 @@ struct ConfigBenchSettings: Sendable {
 ///
 /// The devices are written straight into the service's copy of the registry. They are deleted with `make clean`.
 struct ConfigBench: Sendable {
-  private static let singles = 200
-
   let settings: ConfigBenchSettings
   let tenant: BenchTenant
   let database: PostgresClient
@@ -77,25 +77,10 @@ struct ConfigBench: Sendable {
       "memory of config: \(before / 1024) MB before, \(ProcessMemory.resident(settings.stack.runFolder, "config") / 1024) MB after"
     )
     try await single()
+    try await reports()
   }
 
-  /// Bindings of single devices, one after the other.
-  private func single() async throws {
-    let artefacts = [try await artefact(3), try await artefact(4)]
-    var times: [Duration] = []
-    for number in 0..<Self.singles {
-      let device = tenant.run + String(repeating: "0", count: 9) + "\(1 + number % 9)"
-      let start = ContinuousClock.now
-      _ = try await put(binding("DEVICE", device, artefacts[number / 9 % 2]))
-      times.append(.now - start)
-    }
-    times.sort()
-    Program.print(
-      "PUT for a single device: p50 \(Measurement.milliseconds(times[times.count / 2])) p99 \(Measurement.milliseconds(times[times.count * 99 / 100])) ms"
-    )
-  }
-
-  private func artefact(_ number: Int) async throws -> JSON {
+  func artefact(_ number: Int) async throws -> JSON {
     try await tenant.caller.post(
       "/api/v1/config-artefacts",
       [
@@ -104,11 +89,11 @@ struct ConfigBench: Sendable {
       ])["id"] ?? .null
   }
 
-  private func binding(_ type: String, _ id: String, _ artefact: JSON) -> JSON {
+  func binding(_ type: String, _ id: String, _ artefact: JSON) -> JSON {
     ["target": ["type": .string(type), "id": .string(id)], "slot": "wifi", "artefactId": artefact]
   }
 
-  private func put(_ body: JSON) async throws -> String {
+  func put(_ body: JSON) async throws -> String {
     let path = "/api/v1/desired-state-bindings"
     let answer = try await tenant.caller.client.execute(
       .put, url: settings.stack.url + path,
@@ -133,7 +118,7 @@ struct ConfigBench: Sendable {
   }
 
   /// Waits until as many rows of this run are there as there are devices.
-  private func wait(for query: String) async throws {
+  func wait(for query: String) async throws {
     let query = PostgresQuery(unsafeSQL: query.replacing("$", with: "'\(tenant.organisation.text)'"))
     while try await database.query(query).first?.decode(Int.self) != settings.devices {
       try await loop.sleep(for: .milliseconds(100))

@@ -112,18 +112,8 @@ struct RawHops: Sendable {
   {
     let topic = "martlet/bench/\(Identifier.randomDeviceId())"
     let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-    func session(_ name: String, _ topics: [String]) -> MQTTSession {
-      let session = MQTTSession(
-        configuration: MQTTConfiguration(
-          host: settings.mqttHost, port: settings.mqttPort, clientId: "martlet-bench-\(name)",
-          username: settings.mqttUser, password: settings.mqttPassword),
-        loop: loop, subscriptions: topics.map { MQTTSubscription($0) }, logger: logger,
-        onMessage: { _ in arrived.yield() })
-      session.start()
-      return session
-    }
-    let (reader, writer) = (session("reader", [topic]), session("writer", []))
-    while !reader.isConnected || !writer.isConnected { try await Task.sleep(for: .milliseconds(10)) }
+    let reader = try await settings.mqtt.session("reader", [topic], on: loop, logger) { _ in arrived.yield() }
+    let writer = try await settings.mqtt.session("writer", [], on: loop, logger)
     let payload = [UInt8](repeating: 0x78, count: 100)
     var arrival = arrivals.makeAsyncIterator()
     let time = try await median {

@@ -36,12 +36,12 @@ extension ScaleBench {
         SELECT gen_random_uuid(), \(tenant.organisation), lpad(to_hex((n % 100000) * 8 + \(Int64(kind))), 16, '0'), 'm', 'REBOOT', '{}',
           'default', now(), 'bench', 86400, 30, 30, 'PENDING', now() + \(unescaped: due), 1, 1, ''
         FROM generate_series(\(Int64(first)), \(Int64(first + count - 1))) n
-        RETURNING id, seq, device_id, deadline
+        RETURNING id, seq, device_id, deadline, lane
       ), counted AS (
         INSERT INTO command_tally (organisation_id, status, number) SELECT \(tenant.organisation), 'PENDING', count(*) FROM made
       )
-      INSERT INTO open_command (id, seq, device_id, look_at, epoch, organisation_id)
-      SELECT id, seq, device_id, deadline, (SELECT epoch FROM broker_epoch), \(tenant.organisation) FROM made
+      INSERT INTO open_command (id, seq, device_id, look_at, epoch, organisation_id, lane)
+      SELECT id, seq, device_id, deadline, (SELECT epoch FROM broker_epoch), \(tenant.organisation), lane FROM made
       """)
   }
 
