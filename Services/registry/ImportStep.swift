@@ -8,6 +8,7 @@ import Wire
 struct ImportStep: Sendable {
   let job: Import
   let registry: RegistryService
+  let ahead: ImportAhead
 
   /// What has become of the rows, and what is to be told of it.
   struct Done: Sendable {
@@ -49,10 +50,10 @@ struct ImportStep: Sendable {
     var plan = batch.map { ($0, decide($0, places, known)) }
     try await hold(&plan, places, &known, table)
     try checkApart(plan, places, known)
-    let changes = try await write(plan, places, table)
+    let (changes, records) = try await write(plan, places, table)
     return Done(
-      results: plan.map(Self.result), records: try await registry.settle(changes, job.context, on: connection)
-    )
+      results: plan.map(Self.result),
+      records: try await registry.settle(changes, ofNew: records, job.context, on: connection))
   }
 
   /// The boards and networks that a batch names and may use, held against changes until the transaction ends.
@@ -147,10 +148,11 @@ struct ImportStep: Sendable {
   }
 
   /// Writes what is decided.
+  /// - Returns: what has changed, and the records of those that are new, in the same order.
   /// - Throws: `SetAside` with the rows that turn out to be in the way of others; `NotTogether`.
   private func write(
     _ plan: [(ImportCandidate, ImportedDevice.Decision)], _ places: Places, _ table: ImportTable
-  ) async throws -> [DeviceChange] {
+  ) async throws -> (changes: [DeviceChange], records: [Event]) {
     var rows: [UUID: Int] = [:]
     var (new, changes): ([(device: Device, attributes: JSON)], [DeviceChange]) = ([], [])
     var indexed: [Device] = []
@@ -169,7 +171,12 @@ struct ImportStep: Sendable {
       case .nothing, .refuse: break
       }
     }
-    let made = new.isEmpty ? [] : try await table.insert(new)
+    async let inserted = new.isEmpty ? [] : table.insert(new)
+    // Once that is on its way, there is time for what the database has no part in.
+    await registry.database.loop.endOfTurn()
+    await ahead.read()
+    let records = new.flatMap { DeviceRecord(device: $0.device).records(.created, job.context, from: nil) }
+    let made = try await inserted
     var faults: [Int: [JSONFault]] = [:]
     for (device, _) in new where !made.contains(device.id) {
       faults[rows[device.id] ?? 0] = [
@@ -187,7 +194,7 @@ struct ImportStep: Sendable {
     }
     if !faults.isEmpty { throw SetAside(faults: faults) }
     try await devices.update(changes.filter { $0.before != nil }.map(\.device))
-    return changes
+    return (changes, records)
   }
 
   /// The device that a row makes.

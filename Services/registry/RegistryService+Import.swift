@@ -2,6 +2,7 @@ import FoundationEssentials
 import Postgres
 import RegistryDomain
 import Runtime
+import Synchronization
 import Wire
 
 /// What an import is to do, and for whom.
@@ -34,9 +35,10 @@ extension RegistryService {
   ) async throws {
     if job.isDryRun { return try await dryRun(job, reader, report) }
     try await report(.begins)
-    let step = ImportStep(job: job, registry: self)
-    var (batches, last) = (ImportBatches(reader, job), OutboxRecords([]))
-    while let batch = await batches.next() {
+    let ahead = ImportAhead(ImportBatches(reader, job))
+    let step = ImportStep(job: job, registry: self, ahead: ahead)
+    var last = OutboxRecords([])
+    while let batch = await ahead.next() {
       let results = try await done(batch) { batch in
         let (results, records) = try await database.withTransaction { connection in
           let done = try await step.run(batch, connection)
@@ -59,9 +61,9 @@ extension RegistryService {
     do {
       try await database.withTransaction { connection in
         try await report(.begins)
-        var batches = ImportBatches(reader, job)
-        let step = ImportStep(job: job, registry: self)
-        while let batch = await batches.next() {
+        let ahead = ImportAhead(ImportBatches(reader, job))
+        let step = ImportStep(job: job, registry: self, ahead: ahead)
+        while let batch = await ahead.next() {
           // A deadlock may be about what an earlier batch holds: then only the whole can be done again.
           let results = try await done(batch, tries: 1) { try await step.savepoint($0, connection) }
           try await report(.done(results))
@@ -198,5 +200,33 @@ struct ImportBatches {
       } catch { return .failure(error.ofRow) }
     }
     return ImportCandidate(row: row, device: device)
+  }
+}
+
+/// Reads the next rows while the database has those before them.
+final class ImportAhead: Sendable {
+  private enum State {
+    case rest(ImportBatches)
+    case read(ArraySlice<ImportCandidate>?, ImportBatches)
+  }
+  private let state: Mutex<State>
+
+  init(_ batches: ImportBatches) { state = Mutex(.rest(batches)) }
+
+  /// Reads them, unless they are read already.
+  func read() async {
+    guard case .rest(var batches) = state.withLock({ $0 }) else { return }
+    let batch = await batches.next()
+    state.withLock { $0 = .read(batch, batches) }
+  }
+
+  /// The next rows; nil at the end.
+  func next() async -> ArraySlice<ImportCandidate>? {
+    await read()
+    return state.withLock { state in
+      guard case .read(let batch, let rest) = state else { return nil }
+      state = .rest(rest)
+      return batch
+    }
   }
 }

@@ -21,14 +21,17 @@ extension RegistryService {
   /// The transaction has begun with `GroupLock.share`, and then written the devices.
   /// - Returns: the records for the outbox.
   func settle(
-    _ changes: [DeviceChange], _ context: RequestContext, on connection: PostgresConnection
+    _ changes: [DeviceChange], ofNew prepared: [Event]? = nil, _ context: RequestContext,
+    on connection: PostgresConnection
   ) async throws -> [Event] {
     guard let organisation = changes.first?.device.organisationId else { return [] }
     let table = MembershipTable(database: connection)
     let moves = try await table.follow(changes.map(\.device.id), in: organisation)
     var records = changes.map { DeviceRecord(device: $0.device) }
     // One that was just made has no components, and no groups but these.
-    if !moves.isEmpty || changes.contains(where: { $0.before != nil }) {
+    let areNew = moves.isEmpty && changes.allSatisfy { $0.before == nil }
+    if areNew, let prepared { return prepared }
+    if !areNew {
       records = try await DeviceRecordTable(database: connection).records(of: changes.map(\.device.id))
     }
     let before = Dictionary(changes.map { ($0.device.id, $0.before) }, uniquingKeysWith: { $1 })

@@ -130,7 +130,8 @@ public final class PostgresServer: Sendable {
       Self.asOtherUser + [
         Self.binary("initdb"), "-D", folder.appending(path: "data").path, "-U", "martlet", "-A",
         "scram-sha-256",
-        "--pwfile", passwordFile.path, "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions",
+        "--pwfile", passwordFile.path, "-E", "UTF8", "--locale=C.UTF-8", "--lc-collate=C",
+        "--no-instructions",
       ])
   }
 

@@ -25,7 +25,7 @@ struct RegistrySettings: Sendable {
     devices = settings.int(
       "devices", default: 1_000_000, in: 10_000...10_000_000, help: "And how many then.")
     imported = settings.int(
-      "imported", default: 20_000, in: 1...100_000, help: "How many an import makes.")
+      "imported", default: 100_000, in: 1...100_000, help: "How many an import makes.")
     states = settings.int(
       "states", default: 100_000, in: 1...10_000_000, help: "How many state messages are taken in.")
   }
@@ -171,6 +171,7 @@ struct RegistryBench: Sendable {
       ]).text
     }
     for pass in ["made", "unchanged"] {
+      let before = ProcessTimes.read(settings.stack.runFolder)
       let start = ContinuousClock.now
       let answer = try await client.execute(
         .post, url: settings.stack.url + "/device/import",
@@ -181,7 +182,9 @@ struct RegistryBench: Sendable {
         throw Refused(
           path: "/device/import", status: answer.status, body: String(decoding: answer.body, as: UTF8.self))
       }
-      Program.print("import of \(rows.count) rows, \(pass): \(Int(Double(rows.count) / seconds)) a second")
+      Program.print(
+        "import of \(rows.count) rows, \(pass): \(Int(Double(rows.count) / seconds)) a second, \(cpu(since: before, of: rows.count))"
+      )
     }
   }
 
@@ -190,7 +193,7 @@ struct RegistryBench: Sendable {
     let producer = try KafkaProducer(
       configuration: KafkaConfiguration(bootstrapServers: settings.kafka, clientId: "bench"), loop: loop,
       logger: logger)
-    let before = try await applied()
+    let (before, cpu) = (try await applied(), ProcessTimes.read(settings.stack.runFolder))
     let encoder = EventEncoder(service: "bench")
     let start = ContinuousClock.now
     for part in 0..<(settings.states / 1000) {
@@ -203,14 +206,23 @@ struct RegistryBench: Sendable {
     let sent = settings.states / 1000 * 1000
     while try await applied() < before + sent { try await loop.sleep(for: .milliseconds(50)) }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
-    Program.print("\(sent) state messages: \(Int(Double(sent) / seconds)) a second")
+    Program.print(
+      "\(sent) state messages: \(Int(Double(sent) / seconds)) a second, \(self.cpu(since: cpu, of: sent))")
     await producer.shutdown(timeout: .seconds(2))
+  }
+
+  private func cpu(since before: ProcessTimes, of count: Int) -> String {
+    let after = ProcessTimes.read(settings.stack.runFolder)
+    return ["registry", "postgres", "kafka", "config", "commands"].map { name in
+      let used = (after.seconds[name] ?? 0) - (before.seconds[name] ?? 0)
+      return "\(name) \(Int((used * 1e6 / Double(count)).rounded()))"
+    }.joined(separator: ", ") + " µs of CPU each"
   }
 
   /// How many uplink records the registry has applied.
   private func applied() async throws -> Int {
     let text = String(decoding: try await get(settings.registryURL + "/metrics").body, as: UTF8.self)
-    let name = #"martlet_consumer_records_total{consumer="uplink"} "#
+    let name = #"martlet_consumer_records_total{consumer="state"} "#
     return text.split(separator: "\n").first { $0.hasPrefix(name) }
       .flatMap { Int($0.dropFirst(name.count)) } ?? 0
   }

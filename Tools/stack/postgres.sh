@@ -58,7 +58,7 @@ create_cluster() {
   secret postgres >"$password"
   chown "$POSTGRES_USER" "$new" "$password"
   (cd / && "${AS_POSTGRES[@]}" "$(postgres_program initdb)" --pgdata="$new" --username=postgres \
-    --pwfile="$password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8) \
+    --pwfile="$password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --lc-collate=C) \
     </dev/null >"$RUN/postgres.log" 2>&1 || status=$?
   rm -f "$password"
   if ((status != 0)); then
