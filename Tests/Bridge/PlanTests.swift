@@ -62,6 +62,28 @@ import Wire
     }
   }
 
+  @Test func oneSlotThatCannotBeUnderstoodDoesNotTakeTheOthersWithIt() {
+    let good = #"{"version":1,"sha256":"ab","status":"ACCEPTED","new":1e400}"#
+    let faulty = #"{"version":1,"status":"DONE"}"#
+    let reported = DeviceTopic.reported.of(device)
+    #expect(
+      translate(reported, #"{"slots":{"a":\#(faulty),"wifi":\#(good),"b":3},"also":1}"#)
+        == .accepted(
+          kind: .reported, deviceId: device, traceparent: nil,
+          mended: Array(#"{"slots":{"wifi":\#(good)}}"#.utf8),
+          besides:
+            "a field is missing; a field must be one of IN_PROGRESS, ACCEPTED, REJECTED, FAILED; a field must be an object, is a number"
+        ))
+    for payload in [
+      #"{"slots":{"a":\#(faulty)}}"#, #"{"slots":[]}"#, #"{"slots":{"wifi":\#(good),"wifi":\#(good)}}"#,
+    ] {
+      guard case .rejected = translate(reported, payload) else {
+        Issue.record("\(payload)")
+        continue
+      }
+    }
+  }
+
   @Test func whatTheBrokerKeepsAsDesired() {
     let topic = DeviceTopic.desired.of(device)
     func translate(_ payload: String, _ isRetained: Bool) -> UplinkTranslation {
@@ -79,7 +101,7 @@ import Wire
     let state = DeviceTopic.state.of(device)
     func mended(_ payload: [UInt8], _ topic: String? = nil) -> String? {
       guard
-        case .accepted(_, _, _, let mended) = UplinkTranslation(
+        case .accepted(_, _, _, let mended, _) = UplinkTranslation(
           topic: topic ?? state, payload: payload, traceparent: nil)
       else { return nil }
       return String(decoding: mended ?? payload, as: UTF8.self)

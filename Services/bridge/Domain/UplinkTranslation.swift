@@ -3,8 +3,10 @@ import Wire
 
 /// What becomes of one MQTT message from a device.
 public enum UplinkTranslation: Sendable, Equatable {
-  /// It goes to the services as it came, or as `mended` says.
-  case accepted(kind: Uplink.Kind, deviceId: String, traceparent: String?, mended: [UInt8]? = nil)
+  /// It goes to the services as it came, or as `mended` says. `besides` is why it is set aside as well: a part of it cannot be
+  /// understood, and is not in `mended`.
+  case accepted(
+    kind: Uplink.Kind, deviceId: String, traceparent: String?, mended: [UInt8]? = nil, besides: String? = nil)
   /// It came where devices with protocols of their own answer: the text of it.
   case answer(OwnAnswer, traceparent: String?)
   /// The broker keeps the desired document of that revision now.
@@ -59,11 +61,31 @@ public enum UplinkTranslation: Sendable, Equatable {
     }
     let mended = DevicePayload.mended(payload)
     do { _ = try Uplink(kind, payload: mended ?? payload) } catch {
-      self = .rejected(deviceId: deviceId, reason: Rejection.reason(error))
+      let reason = Rejection.reason(error)
+      if kind == .reported, let rest = Self.withGoodSlots(mended ?? payload) {
+        self = .accepted(
+          kind: kind, deviceId: deviceId, traceparent: valid, mended: rest, besides: reason)
+      } else {
+        self = .rejected(deviceId: deviceId, reason: reason)
+      }
       return
     }
     self = .accepted(
       kind: isRetained ? .retainedPresence : kind, deviceId: deviceId, traceparent: valid, mended: mended)
+  }
+
+  /// A report without the slots that cannot be understood: what a device says of the others is not lost for them. Nil where
+  /// there are no others.
+  private static func withGoodSlots(_ payload: [UInt8]) -> [UInt8]? {
+    guard let json = try? JSON(parsing: payload, allowsAnyNumber: true), let slots = json["slots"]?.object
+    else { return nil }
+    let good = slots.members.filter { slot in
+      let alone = JSON.object(JSONObject([Named(name: slot.name, value: slot.value)]))
+      return (try? Uplink(.reported, payload: JSON.object(["slots": alone]).bytes)) != nil
+    }
+    guard !good.isEmpty else { return nil }
+    let rest = JSONObject(good.map { Named(name: $0.name, value: $0.value) })
+    return JSON.object(["slots": .object(rest)]).bytes
   }
 
   /// Nothing that is longer can be a word of a protocol.

@@ -20,18 +20,28 @@ struct UplinkHandler: Sendable {
     var rejected = 0
     var events: [Event] = []
     events.reserveCapacity(messages.count)
+    func setAside(_ message: MQTTMessage, of deviceId: String?, _ reason: String) {
+      rejected += 1
+      if rejected <= Self.loggedPerBatch {
+        logger.warning("set aside on the dead-letter topic", ["topic": message.topic, "reason": reason])
+      }
+      events.append(
+        .deadLetter(
+          origin: message.topic, key: deviceId ?? message.topic, reason: reason, payload: message.payload))
+    }
     for message in messages {
       let traceparent = message.properties[user: EventHeader.traceparent]
       switch UplinkTranslation(
         topic: message.topic, payload: message.payload, isRetained: message.retain, traceparent: traceparent)
       {
-      case .accepted(let kind, let deviceId, let traceparent, let mended):
+      case .accepted(let kind, let deviceId, let traceparent, let mended, let besides):
         metrics.count(kind)
         if mended != nil { metrics.mended.increment() }
         events.append(
           Event(
             topic: .deviceUplink, key: deviceId, type: kind.rawValue, payload: mended ?? message.payload,
             traceparent: traceparent, time: message.receivedAt))
+        if let besides { setAside(message, of: deviceId, besides) }
       case .answer(let answer, let traceparent):
         let uplink = Uplink.answer(answer)
         metrics.count(report: uplink)
@@ -43,14 +53,7 @@ struct UplinkHandler: Sendable {
         metrics.count(report: uplink)
         events.append(uplink.event(deviceId: deviceId, traceparent: traceparent, time: message.receivedAt))
       case .ignored: metrics.retained.increment()
-      case .rejected(let deviceId, let reason):
-        rejected += 1
-        if rejected <= Self.loggedPerBatch {
-          logger.warning("set aside on the dead-letter topic", ["topic": message.topic, "reason": reason])
-        }
-        events.append(
-          .deadLetter(
-            origin: message.topic, key: deviceId ?? message.topic, reason: reason, payload: message.payload))
+      case .rejected(let deviceId, let reason): setAside(message, of: deviceId, reason)
       }
     }
     if rejected > 0 { metrics.uplinkDeadLetters.increment(by: rejected) }
