@@ -47,7 +47,7 @@ extension ConfigService {
     let runtime = try ServiceRuntime(service: "config", settings: settings.common, loop: loop)
     let due = Wakeup(loop)
     let (directory, entities) = DeviceDirectory.make(
-      runtime, gathering: UplinkInbox.configuration.gathering, delay: settings.directoryDelay,
+      runtime, delay: settings.directoryDelay,
       changed: ConfigService.devicesChanged(waking: due))
     let (objects, embedded) = try settings.objects.make(
       rootKey: settings.rootKey, loop: loop, logger: runtime.logger)

@@ -54,14 +54,12 @@ extension RegistryService {
     let states = runtime.consumer(reading) { try await inbox.apply($0, $1) }
     let selector = SelectionRunner(
       registry: registry, loop: loop, logger: runtime.logger.labelled("selection-runner"))
-    var asking = BatchConsumer.Configuration(name: "selection", topic: .deviceSelection)
-    // All topics are fetched together: else the state would not gather either.
-    asking.gathering = reading.gathering
-    let selections = runtime.consumer(asking) { try await selector.apply($0, $1) }
+    let selections = runtime.consumer(.init(name: "selection", topic: .deviceSelection)) {
+      try await selector.apply($0, $1)
+    }
     let configInbox = ConfigInbox()
     var hearing = BatchConsumer.Configuration(name: ConfigInbox.consumer, topic: .configEvents)
     hearing.maximumBatch = 5000
-    hearing.gathering = reading.gathering
     let users = runtime.consumer(hearing) { try await configInbox.apply($0, $1) }
     let database = runtime.database
     let uses = KeyUses(loop, runtime.logger) { uses in

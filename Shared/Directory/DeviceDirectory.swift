@@ -45,11 +45,12 @@ public struct DeviceDirectory: KeyStore, Sendable {
 
   /// Makes the directory and the consumer that feeds it; run the consumer as a service.
   /// - Parameters:
-  ///   - gathering: how long Kafka may let its records gather; a look-up that misses may take so much longer.
+  ///   - gathering: how long Kafka may let its records gather, nil for as the service's others; a look-up that misses may take
+  ///     so much longer.
   ///   - delay: slows the copy down, for tests of what happens when it lags.
   ///   - changed: hears of devices that have changed.
   public static func make(
-    _ runtime: ServiceRuntime, gathering: Duration = .zero, delay: Duration = .zero, changed: Changed? = nil
+    _ runtime: ServiceRuntime, gathering: Duration? = nil, delay: Duration = .zero, changed: Changed? = nil
   ) -> (directory: DeviceDirectory, consumer: BatchConsumer) {
     let applier = DirectoryApplier(changed: changed)
     let directory = DeviceDirectory(

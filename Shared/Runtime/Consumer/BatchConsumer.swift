@@ -35,9 +35,9 @@ public actor BatchConsumer: Service {
     public let topic: KafkaTopic
     /// The most records of one transaction.
     public var maximumBatch = 500
-    /// How long Kafka may let records gather: zero where latency counts. All topics of a service are fetched together,
-    /// so the shortest of them holds.
-    public var gathering: Duration = .zero
+    /// How long Kafka may let records gather; nil where it is all the same. All topics of a service are fetched together: the
+    /// shortest that one states holds for all, and nothing gathers where none states any.
+    public var gathering: Duration?
 
     public init(name: String, topic: KafkaTopic) {
       self.name = name

@@ -8,7 +8,7 @@ import Wire
 /// runs, for the topics that were named until then, and closed with the last.
 final class GroupMember: Sendable {
   private struct Reader {
-    let gathering: Duration
+    let gathering: Duration?
     let startOffsets: @Sendable ([KafkaPartition]) async throws -> [KafkaPartition: Int64]
   }
 
@@ -39,7 +39,7 @@ final class GroupMember: Sendable {
 
   /// Has a topic read. Before anything runs.
   func read(
-    _ topic: String, gathering: Duration,
+    _ topic: String, gathering: Duration?,
     from startOffsets: @escaping @Sendable ([KafkaPartition]) async throws -> [KafkaPartition: Int64]
   ) {
     state.withLock { $0.readers[topic] = Reader(gathering: gathering, startOffsets: startOffsets) }
@@ -76,7 +76,7 @@ final class GroupMember: Sendable {
     let name = "\(instance)-\(String(topics.joined(separator: " ").fnv1a(), radix: 16))"
     return try KafkaConsumer(
       configuration: configuration, loop: loop, group: group, instanceId: name, topics: topics,
-      headers: Self.headers, fetchWait: readers.values.map(\.gathering).min() ?? .zero, logger: logger,
+      headers: Self.headers, fetchWait: readers.values.compactMap(\.gathering).min() ?? .zero, logger: logger,
       startOffsets: { partitions in
         var offsets: [KafkaPartition: Int64] = [:]
         for (topic, partitions) in Dictionary(grouping: partitions, by: \.topic) {
