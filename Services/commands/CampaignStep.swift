@@ -16,7 +16,7 @@ struct CampaignStep: Sendable {
   /// A device is not as it was read, or the epoch is not the newest: once more.
   struct Stale: Error {}
   /// Something is not known yet that the registry has: once more when the copy has caught up.
-  struct Unsettled: Error {}
+  struct Unsettled: Error { let id: UUID }
 
   /// So many rows are one transaction where nothing goes to devices.
   private static let page = 500
@@ -87,13 +87,13 @@ struct CampaignStep: Sendable {
     var made = Made()
     for member in members {
       guard let device = member.device else {
-        guard member.isGone || isSettled else { throw Unsettled() }
+        guard member.isGone || isSettled else { throw Unsettled(id: work.id) }
         made.final.append(
           final(member, work, CommandFault(code: "deviceDeleted", message: "The device was deleted.")))
         continue
       }
       guard let board = boards[device.boardId] else {
-        guard isSettled else { throw Unsettled() }
+        guard isSettled else { throw Unsettled(id: work.id) }
         made.final.append(
           final(member, work, CommandFault(code: Self.refused, message: "The device's board is not known.")))
         continue

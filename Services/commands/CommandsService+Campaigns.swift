@@ -137,8 +137,12 @@ extension CommandsService {
         }
       } catch is CampaignStep.Stale {
         forgetEpoch()
-      } catch is CampaignStep.Unsettled {
-        try await directory.settled()
+      } catch let unsettled as CampaignStep.Unsettled {
+        do { try await directory.settled() } catch {
+          // As below.
+          try await campaigns.postpone(unsettled.id)
+          throw error
+        }
         isSettled = true
       } catch let failed as CampaignFailed {
         // It must not be in the way of others.

@@ -202,7 +202,10 @@ extension ConfigService {
       after: nil)
     try await bindings.delete(binding.id, connection)
     try await connection.enqueue([BindingHistory.add(change, of: binding)])
-    return ConfigEvents.binding(binding, change, deviceId: device?.deviceId, in: author.traceparent)
+    // Where its beginning was told, so that nobody hears the end first.
+    var deviceId = device?.deviceId
+    if deviceId == nil { deviceId = try await bindings.deviceOfGone(binding.target, connection) }
+    return ConfigEvents.binding(binding, change, deviceId: deviceId, in: author.traceparent)
   }
 
   /// What follows from a change: of a single device at once, of others by the resolver.

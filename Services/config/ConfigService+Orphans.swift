@@ -1,5 +1,6 @@
 import ConfigDomain
 import FoundationEssentials
+import Postgres
 import Runtime
 import Wire
 
@@ -17,6 +18,7 @@ extension ConfigService {
   /// in the copy.
   /// - Parameter scan: where to look; begins again behind the last.
   /// - Returns: how many were removed.
+  /// - Throws: what kept one of them from being removed, when the others are.
   func removeOrphans(_ scan: inout OrphanScan, limit: Int) async throws -> Int {
     let page = try await bindings.orphans(after: scan.after, limit: limit)
     scan.after = page.last
@@ -29,14 +31,16 @@ extension ConfigService {
   }
 
   private func remove(_ orphans: [UUID]) async throws -> Int {
-    var count = 0
+    var (count, failure): (Int, (any Error)?) = (0, nil)
     for id in orphans {
       let author = Author(name: "registry", traceparent: TraceContext().traceparent)
       do {
         try await unbind(id, if: .none, in: nil, by: author)
         count += 1
-      } catch let problem as Problem where problem.status == 404 {}
+      } catch let problem as Problem where problem.status == 404 {
+      } catch let error as PostgresError { failure = error }
     }
+    if let failure { throw failure }
     return count
   }
 }

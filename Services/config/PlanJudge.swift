@@ -51,7 +51,7 @@ struct PlanJudge {
     do {
       guard
         let rule = try await service.schemas.rule(
-          of: active.binding.slot, for: active.profile, in: organisation),
+          of: active.binding.slot, for: active.profile, in: organisation, on: connection),
         let content = try await service.content(of: active.artefact.id, connection)
       else { return nil }
       return Self.first(rule.faults(of: content, at: "", schema: "the profile's schema of this slot"))

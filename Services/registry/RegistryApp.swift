@@ -104,6 +104,7 @@ extension RegistryService {
         PostgresMigration("V0012_certificates", embedded: PackageResources.V0012_certificates_sql),
         PostgresMigration("V0013_config_users", embedded: PackageResources.V0013_config_users_sql),
         PostgresMigration("V0014_key_uses", embedded: PackageResources.V0014_key_uses_sql),
+        PostgresMigration("V0015_kept_route", embedded: PackageResources.V0015_kept_route_sql),
       ]
     ),
   ]

@@ -194,7 +194,21 @@ public struct DeviceDirectory: KeyStore, Sendable {
   private static func sensorProfile(
     _ id: UUID, in database: PostgresClient
   ) async throws -> SensorProfileEntity? {
-    let rows = try await database.query("SELECT document FROM directory_sensor_profile WHERE id = \(id)")
+    try profile(try await database.query(Self.sensorProfile(id)))
+  }
+
+  /// A sensor profile as this transaction sees it.
+  public static func sensorProfile(
+    _ id: UUID, on connection: PostgresConnection
+  ) async throws -> SensorProfileEntity? {
+    try profile(try await connection.query(sensorProfile(id)))
+  }
+
+  private static func sensorProfile(_ id: UUID) -> PostgresQuery {
+    "SELECT document FROM directory_sensor_profile WHERE id = \(id)"
+  }
+
+  private static func profile(_ rows: PostgresRows) throws -> SensorProfileEntity? {
     guard let document = try rows.first?.decode(PostgresJSON.self),
       case .sensorProfile(let profile) = try Entity(.sensorProfile, json: try JSON(parsing: document.bytes))
     else { return nil }

@@ -31,8 +31,8 @@ extension DirectoryTables {
         WHERE id = ANY(\(deletions.map(\.id))::uuid[]) AND EXISTS (SELECT FROM ended e WHERE e.id = t.id AND e.rev >= t.rev)
         RETURNING \(unescaped: removed)
       ), parts AS (
-        INSERT INTO directory_deletion (kind, id, rev)
-        SELECT 'component', (c->>'id')::uuid, r.rev FROM removed r, jsonb_array_elements(r.components) c
+        INSERT INTO directory_deletion (kind, id, rev, device_id)
+        SELECT 'component', (c->>'id')::uuid, r.rev, r.device_id FROM removed r, jsonb_array_elements(r.components) c
         ON CONFLICT DO NOTHING
       )
       INSERT INTO directory_deletion AS x (kind, id, rev, device_id, look_at)
@@ -97,8 +97,8 @@ extension DirectoryTables {
         ) AS n (id, device_id, mcu_id, soc, board_id, organisation_id, network_id, group_ids, components, rev)
         WHERE \(unescaped: isAlive(.device))
       ), parts AS (
-        INSERT INTO directory_deletion (kind, id, rev)
-        SELECT 'component', (c->>'id')::uuid, n.rev
+        INSERT INTO directory_deletion (kind, id, rev, device_id)
+        SELECT 'component', (c->>'id')::uuid, n.rev, n.device_id
         FROM n JOIN directory_device d ON d.id = n.id AND d.rev < n.rev AND d.components <> '[]',
           jsonb_array_elements(d.components) c
         WHERE NOT n.components @> jsonb_build_array(jsonb_build_object('id', c->'id'))

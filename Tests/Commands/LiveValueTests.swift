@@ -49,6 +49,16 @@ struct Told {
 
 @Suite("Live events: positions, feeds, readers")
 struct LiveValueTests {
+  @Test("a position that nobody gave out is beyond all there are, whatever it adds up to")
+  func beyond() throws {
+    let forged = EventPosition([[Int64.max, Int64.max, 5]])
+    let text = forged.text(cluster: 7)
+    let read = try #require(EventPosition(text: text, cluster: 7, topics: 1))
+    let now = EventPosition([[10, 20, 30]])
+    #expect(!read.isWithin(now) && now.isWithin(read) == false)
+    #expect(now.distance(to: read) == .max && read.distance(to: now) == 25)
+  }
+
   @Test("a position is its text, whatever the offsets")
   func text() {
     for offsets in [

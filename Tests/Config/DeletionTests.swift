@@ -76,6 +76,13 @@ struct DeletionTests {
     #expect(try await service.removeOrphans(&scan, limit: 10) == 0)
     let left = try await world.ask(.get, World.bindings).json["items"]?.array
     #expect(left?.map { $0["target"]?["id"] } == [.string(kept.id.text)])
+    // The end is told where the beginning was.
+    for deviceId in [device.deviceId, other.deviceId] {
+      let told = try await world.fixture.outbox(deviceId, .configEvents).filter {
+        $0.type == "martlet.config.bindingRemoved"
+      }
+      #expect(told.count == 1 && told.first?.json["deviceId"] == .string(deviceId))
+    }
   }
 
   @Test(

@@ -79,6 +79,13 @@ struct StateStorageTests {
       world, [Self.record(id, type: "martlet.uplink.state", Array(#"{"p":1e2}"#.utf8), at: 2)])
     let found = await world.send("GET", "device?filter=attributes.p==100;deviceId==\(id)")
     #expect(found.json.array?.compactMap { $0["deviceId"]?.string } == [id])
+    let route = #"{"interface":"udp","interfaceData":{"n":[1e5,1e400,1e200000,-0]}}"#
+    let routed = Array(#"{"q":1,"route":\#(route)}"#.utf8)
+    #expect(try await Self.apply(world, [Self.record(id, type: "martlet.uplink.state", routed, at: 3)]) == [])
+    #expect(await Self.state(world, id)["lastRoute"]?.text == route)
+    // What no exponent can be.
+    let least = Array(#"{"e":[1e-9223372036854775808,0e9223372036854775807]}"#.utf8)
+    #expect(try await Self.apply(world, [Self.record(id, type: "martlet.uplink.state", least, at: 4)]) == [])
   }
 
   @Test(

@@ -166,7 +166,7 @@ public struct TimelineEntry: Sendable, Equatable {
   public let event: String
   /// The status from then on.
   public let status: CommandStatus
-  /// Which handing over to the bridge it is, or tells of: 1 is the first.
+  /// How often it had been handed to the bridge by then, where it is of that: 1 is the first.
   public let attempt: Int?
   /// Who noted it: a replica of the commands service, or of the bridge for what the bridge saw.
   public let replica: String?

@@ -100,7 +100,7 @@ struct CommandStore: Sendable {
     var next: Int64?
   }
 
-  /// Beyond so many bytes of parameters and results a page ends early: each command may have some MiB.
+  /// Beyond so many bytes of what callers and devices said a page ends early: each command may have some MiB.
   static let pageBytes: Int64 = 16 << 20
 
   /// Commands, newest first, without their stories.
@@ -109,7 +109,9 @@ struct CommandStore: Sendable {
     sql.appendLiteral(
       """
       SELECT \(Self.columns), NULL::text AS timeline, found FROM (
-        SELECT *, count(*) OVER () AS found, sum(octet_length(params::text) + coalesce(octet_length(result::text), 0))
+        SELECT *, count(*) OVER () AS found, sum(octet_length(params::text) + coalesce(octet_length(result::text), 0)
+            + coalesce(octet_length(late_outcome::text), 0) + coalesce(octet_length(own::text), 0)
+            + coalesce(octet_length(error_message), 0))
             OVER (ORDER BY seq DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
         FROM (SELECT * FROM command WHERE true
       """)

@@ -8,7 +8,7 @@ struct DocumentSweeper: Service {
   private static let batch = 200
   private static let interval: Duration = .seconds(1)
   /// All bindings are looked at by and by: few targets go in the moment in which they are bound.
-  private static let orphansAtOnce = 500
+  private static let orphansAtOnce = 10_000
   private static let orphanInterval: Duration = .seconds(10)
 
   let service: ConfigService

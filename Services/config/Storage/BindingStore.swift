@@ -134,6 +134,16 @@ struct BindingStore: Sendable {
     ).decode(UUID.self)
   }
 
+  /// The deviceId that a target had which was one device, or a part of one, and is no more.
+  func deviceOfGone(_ target: Target, _ connection: PostgresConnection) async throws -> String? {
+    try await connection.query(
+      """
+      SELECT device_id FROM directory_deletion
+      WHERE id = \(target.id) AND kind IN ('device', 'component') AND device_id IS NOT NULL
+      """
+    ).first?.decode(String.self)
+  }
+
   private static let deletionOfTarget = """
     SELECT FROM directory_deletion x WHERE x.id = b.target_id AND x.kind = CASE b.target_type
       WHEN 'DEVICE' THEN 'device' WHEN 'DEVICE_GROUP' THEN 'group' WHEN 'DEVICE_PROFILE' THEN 'board'

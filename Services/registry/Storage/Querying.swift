@@ -17,7 +17,8 @@ extension PostgresJSON {
 extension PostgresCell {
   /// A column that holds JSON which this service has written.
   func json() throws -> JSON {
-    try JSON(parsing: decode(PostgresJSON.self).bytes, maximumDepth: JSON.defaultDepth + 8)
+    try JSON(
+      parsing: decode(PostgresJSON.self).bytes, maximumDepth: JSON.defaultDepth + 8, allowsAnyNumber: true)
   }
 
   /// A column that holds a JSON object, or null.

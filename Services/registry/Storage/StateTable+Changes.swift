@@ -64,7 +64,7 @@ extension StateTable {
   private func see(_ changes: [StateChange]) async throws -> [Claim] {
     let heard = changes.filter { $0.seenAt != nil }
     guard !heard.isEmpty else { return [] }
-    let routes = heard.map { $0.way?.route.map { PostgresJSON(bytes: $0.bytes) } }
+    let routes = heard.map { $0.way?.route.map { PostgresJSONText(bytes: $0.bytes) } }
     return try await database.query(
       """
       WITH seen AS (
@@ -72,7 +72,7 @@ extension StateTable {
           route = CASE WHEN s.route_at > h.route_at THEN s.route ELSE h.route END,
           route_at = GREATEST(s.route_at, h.route_at)
         FROM unnest(\(heard.map(\.deviceId))::text[], \(heard.map(\.seenAt))::timestamptz[],
-            \(heard.map(\.provenAt))::timestamptz[], \(routes)::jsonb[], \(heard.map { $0.way?.at })::timestamptz[])
+            \(heard.map(\.provenAt))::timestamptz[], \(routes)::json[], \(heard.map { $0.way?.at })::timestamptz[])
           AS h (device_id, at, proven_at, route, route_at)
         WHERE s.device_id = h.device_id AND h.at >= s.created_at
           AND (s.last_seen_at IS NULL OR s.last_seen_at <= h.at OR s.route_at < h.route_at)

@@ -12,7 +12,7 @@ enum KeptNumber {
       switch byte {
       case UInt8(ascii: "."): isFraction = true
       case UInt8(ascii: "e"), UInt8(ascii: "E"):
-        guard let exponent = Int(Substring(bytes)), abs(exponent) < 1 << 40 else { return false }
+        guard let exponent = Int(Substring(bytes)), exponent.magnitude < 1 << 40 else { return false }
         fraction -= exponent
         bytes = bytes[bytes.endIndex...]
       case _ where isFraction: fraction += 1

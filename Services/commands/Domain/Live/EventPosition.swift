@@ -42,10 +42,13 @@ public struct EventPosition: Sendable, Equatable {
     offsets.count != other.offsets.count || zip(offsets, other.offsets).contains { $0.count > $1.count }
   }
 
-  /// How many records lie between it and the other one.
+  /// How many records lie between it and the other one; `Int64.max` for what no count tells.
   public func distance(to other: EventPosition) -> Int64 {
     other.offsets.enumerated().reduce(0) { sum, topic in
-      topic.element.enumerated().reduce(sum) { $0 + max(0, $1.element - self[topic.offset, $1.offset]) }
+      topic.element.enumerated().reduce(sum) {
+        let (sum, isOver) = $0.addingReportingOverflow(max(0, $1.element - self[topic.offset, $1.offset]))
+        return isOver ? .max : sum
+      }
     }
   }
 
