@@ -94,4 +94,38 @@ struct ImportBatchTests {
     #expect(await ImportTests.send(world, file, headers: ["Idempotency-Key": "a b"]).status == 400)
     #expect(ImportTests.counts(await ImportTests.send(world, file)) == [0, 0, 2, 1])
   }
+
+  @Test(
+    "while the first one with its Idempotency-Key runs, 409; a process that dies holds it for a minute at most"
+  )
+  func held() async throws {
+    let world = try await World.shared()
+    let board = try await DeviceTests.board(world)
+    let key = UUID().uuidString
+    let headers: HTTPFields = ["Idempotency-Key": key]
+    let (held, other) = (ImportTests.line(board, "h1"), ImportTests.line(board, "h2"))
+    let running = try await world.database.withTransaction { connection in
+      // The import waits for its board.
+      try await connection.query("SELECT FROM board WHERE id = \(UUID(uuidString: board)) FOR UPDATE")
+      let running = Task { await ImportTests.send(world, held, headers: headers) }
+      try await eventually("it runs") {
+        try await connection.query("SELECT FROM idempotency_hold WHERE key = \(key)").count == 1
+      }
+      let again = await ImportTests.send(world, held, headers: headers)
+      #expect(again.status == 409 && again.headers["Retry-After"] == "1")
+      return running
+    }
+    #expect(ImportTests.counts(await running.value) == [1, 0, 0, 0])
+    #expect(ImportTests.counts(await ImportTests.send(world, held, headers: headers)) == [1, 0, 0, 0])
+    #expect(try await world.database.query("SELECT FROM idempotency_hold WHERE key = \(key)").count == 0)
+    let dead = UUID().uuidString
+    for (age, status) in [("1 s", 409), ("-1 s", 200)] {
+      try await world.database.query(
+        """
+        INSERT INTO idempotency_hold SELECT id, \(dead), gen_random_uuid(), now() + interval '\(unescaped: age)'
+        FROM organisation ON CONFLICT (organisation_id, key) DO UPDATE SET held_until = EXCLUDED.held_until
+        """)
+      #expect(await ImportTests.send(world, other, headers: ["Idempotency-Key": dead]).status == status)
+    }
+  }
 }

@@ -35,32 +35,44 @@ struct BulkRoutes: Sendable {
     if rest.isTooLong {
       throw Problem(413, "An import has \(ImportReader.maximumRows) rows at most: send the rest as another.")
     }
-    if isStreamed { return streamed(job, reader, once) }
-    let summary = Locked(ImportSummary(isDryRun: job.isDryRun))
-    try await registry.run(job, of: reader) { progress in
-      summary.withLock { $0.add(progress) }
+    let hold = try await registry.idempotency.hold(once)
+    if isStreamed { return streamed(job, reader, once, hold) }
+    let answer = try await Self.while(hold) {
+      let summary = Locked(ImportSummary(isDryRun: job.isDryRun))
+      try await registry.run(job, of: reader) { progress in summary.withLock { $0.add(progress) } }
+      let answer = summary.withLock { $0.json }
+      try await registry.keep(answer, once)
+      return answer
     }
-    let answer = summary.withLock { $0.json }
-    try await registry.keep(answer, once)
     return try once.response(answer)
+  }
+
+  private static func `while`<Value: Sendable>(
+    _ hold: IdempotencyHold?, _ body: @Sendable () async throws -> Value
+  ) async throws -> Value {
+    if let hold { try await hold.during(body) } else { try await body() }
   }
 
   /// A line for each row as it is done, then the summary. The lines of a dry run follow when it is over: its transaction
   /// must not wait for a client.
-  private func streamed(_ job: Import, _ reader: ImportReader, _ once: Once<JSON>) -> HTTPResponse {
+  private func streamed(
+    _ job: Import, _ reader: ImportReader, _ once: Once<JSON>, _ hold: IdempotencyHold?
+  ) -> HTTPResponse {
     .stream(["Content-Type": Self.ndjson], isEndless: false) { [registry] writer in
-      let (summary, kept) = (Locked(ImportSummary(isDryRun: job.isDryRun)), Locked<[[UInt8]]>([]))
-      try await registry.run(job, of: reader) { progress in
-        summary.withLock { $0.add(progress) }
-        guard case .done(let results) = progress else { return kept.withLock { $0 = [] } }
-        let lines = Self.lines(results.map(\.json))
-        if job.isDryRun { kept.withLock { $0.append(lines) } } else { try await writer.write(lines) }
+      try await Self.while(hold) {
+        let (summary, kept) = (Locked(ImportSummary(isDryRun: job.isDryRun)), Locked<[[UInt8]]>([]))
+        try await registry.run(job, of: reader) { progress in
+          summary.withLock { $0.add(progress) }
+          guard case .done(let results) = progress else { return kept.withLock { $0 = [] } }
+          let lines = Self.lines(results.map(\.json))
+          if job.isDryRun { kept.withLock { $0.append(lines) } } else { try await writer.write(lines) }
+        }
+        for lines in kept.withLock({ $0 }) { try await writer.write(lines) }
+        let answer = summary.withLock { $0.json }
+        // The answer has begun: that it cannot be kept changes nothing in it.
+        _ = try? await registry.keep(answer, once)
+        try await writer.write(Self.lines([answer]))
       }
-      for lines in kept.withLock({ $0 }) { try await writer.write(lines) }
-      let answer = summary.withLock { $0.json }
-      // The answer has begun: another with this key, which was done at the same time, changes nothing in it.
-      _ = try? await registry.keep(answer, once)
-      try await writer.write(Self.lines([answer]))
     }
   }
 

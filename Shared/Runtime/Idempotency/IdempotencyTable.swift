@@ -22,13 +22,26 @@ extension Idempotency {
         COMMENT ON TABLE idempotency_key IS
           'First answers by Idempotency-Key, for 24 h: written in the transaction of what was created.';
         COMMENT ON COLUMN idempotency_key.request IS 'SHA-256 over method, target and the JSON value of the body.';
-        """)
+        """),
+    PostgresMigration(
+      name: "V0002_idempotency_hold",
+      sql: """
+        CREATE TABLE idempotency_hold (
+          organisation_id uuid NOT NULL,
+          key             text NOT NULL,
+          holder          uuid NOT NULL,
+          held_until      timestamptz NOT NULL,
+          PRIMARY KEY (organisation_id, key)
+        );
+        COMMENT ON TABLE idempotency_hold IS 'Keys of requests that run and are more than one transaction.';
+        """),
   ]
 
   /// Forgets keys that are too old, few at a time.
   /// - Returns: how many.
   func sweep(limit: Int) async throws -> Int {
-    try await database.query(
+    try await database.query("DELETE FROM idempotency_hold WHERE held_until < now() - interval '1 h'")
+    return try await database.query(
       """
       DELETE FROM idempotency_key WHERE (organisation_id, key) IN (
         SELECT organisation_id, key FROM idempotency_key

@@ -25,8 +25,7 @@ public struct Once<Answer: Sendable>: Sendable {
     // Each statement sees what was committed before it: whoever held the lock before has left its answer.
     let results = try await connection.pipeline([Idempotency.lock(key), Idempotency.find(key)])
     guard try results[0].first?.decode(Bool.self) == true else {
-      throw Problem(
-        409, "The first request with this Idempotency-Key is still running.", headers: [("Retry-After", "1")])
+      throw Problem.stillRunning
     }
     if let row = results[1].first { throw try earlier(row, key) }
   }
