@@ -32,7 +32,7 @@ extension ConfigService {
     }
     // What is judged is what is kept: in the canonical form numbers have fewer digits.
     if let rule { try check(JSON(parsing: content), by: rule, of: draft.slot, at: "/content") }
-    return try await database.withTransaction { connection in
+    let made = try await database.withTransaction { connection in
       try await once.begin(on: connection)
       let artefact = try await artefacts.create(
         organisation: organisation, slot: draft.slot, profile: draft.profile, body: .inline(content),
@@ -43,7 +43,13 @@ extension ConfigService {
       try await outbox.tell([ArtefactEvents.created(artefact, by: author)], on: connection)
       return made
     }
+    await tellUse()
+    return made
   }
+
+  /// Before the first use of a target is answered, Kafka has it: the registry refuses to delete what it can hear is in use. While
+  /// Kafka is away the answer does not wait for it.
+  func tellUse() async { _ = try? await outbox.publishedAll() }
 
   /// - Throws: 404.
   func artefact(_ id: UUID, in organisation: UUID?) async throws -> StoredArtefact {

@@ -44,6 +44,7 @@ extension ConfigService {
         binding, locked, after: event, at: now, by: author, refusesTooLarge: true, connection)
       return (binding, present == nil)
     }
+    if isNew, device == nil { await tellUse() }
     return (try await view([binding])[0], isNew)
   }
 

@@ -57,7 +57,7 @@ extension ConfigService {
     guard let upload = try await uploads.find(id, in: organisation) else { throw Self.noUpload }
     try Self.checkOpen(upload)
     try await checkBytes(of: upload)
-    return try await database.withTransaction { connection in
+    let made = try await database.withTransaction { connection in
       try await once.begin(on: connection)
       // Swept or completed meanwhile.
       guard let upload = try await uploads.lock(id, connection) else { throw Self.noUpload }
@@ -72,6 +72,8 @@ extension ConfigService {
       try await outbox.tell([ArtefactEvents.created(artefact, by: author)], on: connection)
       return made
     }
+    await tellUse()
+    return made
   }
 
   /// Looks at what is there, whatever the store promised when it came.

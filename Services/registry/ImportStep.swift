@@ -184,7 +184,7 @@ struct ImportStep: Sendable {
           pointer: "", message: "Another device with this deviceId or mcuId was made at the same time.")
       ]
     }
-    if !faults.isEmpty { throw SetAside(faults: faults) }
+    if !faults.isEmpty { throw SetAside(faults: faults, isMeanwhile: true) }
     let devices = DeviceTable(database: table.connection)
     for (device, field) in try await devices.index(
       indexed, unique: places.boards.mapValues(\.uniqueNames))

@@ -50,7 +50,7 @@ extension RegistryService {
     var reading = BatchConsumer.Configuration(name: "state", topic: .deviceUplink)
     // Nobody waits for the state: few large batches cost the least.
     reading.maximumBatch = 5000
-    reading.gathering = .milliseconds(250)
+    reading.gathering = .milliseconds(100)
     let states = runtime.consumer(reading) { try await inbox.apply($0, $1) }
     let selector = SelectionRunner(
       registry: registry, loop: loop, logger: runtime.logger.labelled("selection-runner"))

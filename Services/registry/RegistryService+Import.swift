@@ -94,10 +94,12 @@ extension RegistryService {
   /// refuses goes to the row that it refuses alone, too.
   /// - Parameter attempt: does it, or nothing of it.
   private func done(
-    _ batch: ArraySlice<ImportCandidate>, tries: Int = Self.tries,
+    _ batch: ArraySlice<ImportCandidate>, tries: Int = Self.tries, looks: Int = Self.tries,
     _ attempt: (ArraySlice<ImportCandidate>) async throws -> [ImportResult]
   ) async throws -> [ImportResult] {
-    do { return try await attempt(batch) } catch let set as SetAside {
+    do { return try await attempt(batch) } catch let set as SetAside where set.isMeanwhile && looks > 1 {
+      return try await done(batch, tries: tries, looks: looks - 1, attempt)
+    } catch let set as SetAside {
       return try await done(set.applied(to: batch), tries: tries, attempt)
     } catch let error as PostgresError where error.isWorthAnotherTry && tries > 1 {
       // Two imports of the same devices in another order; or somebody changes a group of many devices.
@@ -130,6 +132,8 @@ struct ImportCandidate: Sendable {
 /// Rows that cannot be done, found when the others were written already: all is taken back and done without them.
 struct SetAside: Error {
   let faults: [Int: [JSONFault]]
+  /// Others have made these devices since they were looked for: looked for again, they are there.
+  var isMeanwhile = false
 
   func applied(to batch: ArraySlice<ImportCandidate>) -> ArraySlice<ImportCandidate> {
     var batch = batch

@@ -20,7 +20,7 @@ extension LiveEvents {
 
   /// So much earlier than where a reader is: to know what it has that may be published once more.
   private static let margin: Int64 = 100
-  /// What all readers of one pass together may be kept.
+  /// What all readers of one pass together are kept, and hardly more.
   private static let mostBytes = 64 << 20
   /// Without any record for so long a pass ends.
   private static let patience: Duration = .seconds(5)
@@ -46,7 +46,8 @@ extension LiveEvents {
     var (start, goal) = (now, EventPosition(now.offsets.map { $0.map { _ in 0 } }))
     var readers: [UUID: [Int]] = [:]
     for (id, member) in members {
-      guard let missing = member.reader.missing else { continue }
+      // Who is full has something to tell first.
+      guard let missing = member.reader.missing, !member.reader.isFull else { continue }
       readers[member.organisation, default: []].append(id)
       start.retreat(to: member.reader.position)
       goal.advance(to: missing)
@@ -64,7 +65,7 @@ extension LiveEvents {
 
   private func read(_ reader: KafkaReader, _ pass: inout Pass) async {
     var last = ContinuousClock.now
-    while !Task.isCancelled, !pass.goal.isWithin(pass.position) {
+    while !Task.isCancelled, !pass.goal.isWithin(pass.position), isWanted(pass) {
       await reader.arrival(until: last + Self.patience)
       let count = reader.take(250) { receive($0, &pass) }
       metrics.madeUp.increment(by: count)
@@ -75,6 +76,12 @@ extension LiveEvents {
       }
       // Others' turn.
       await loop.endOfTurn()
+    }
+  }
+
+  private func isWanted(_ pass: Pass) -> Bool {
+    pass.readers.values.joined().contains { id in
+      members[id].map { $0.reader.missing != nil && !$0.reader.isFull } ?? false
     }
   }
 
@@ -90,10 +97,8 @@ extension LiveEvents {
     else { return }
     pass.known[owner, default: [:]][event.key] = event.offset
     pass.kept += event.lines.count
-    for id in readers where members[id]?.reader.missing != nil {
-      let fits = members[id]?.reader.madeUp(event, atMost: limits.bytes) ?? true
-      if !fits || pass.kept > Self.mostBytes { lose(id) }
-    }
+    let bytes = pass.kept > Self.mostBytes ? 0 : limits.bytes
+    for id in readers { members[id]?.reader.madeUp(event, atMost: bytes) }
   }
 
   /// The records up to there are gone: who needed one of them is told.
@@ -109,16 +114,23 @@ extension LiveEvents {
     let isWhole = pass.goal.isWithin(pass.position)
     for (owner, readers) in pass.readers {
       let known = pass.known[owner] ?? [:]
-      if isWhole, let feed = feeds[owner] {
+      if isWhole {
         feeds[owner]?.live.remember(known.keys)
         feeds[owner]?.isPrimed = true
-        for id in readers { members[id]?.reader.madeUpAll(known, feed.live) }
-      } else {
-        for id in readers where members[id]?.reader.missing != nil { lose(id) }
+      }
+      for id in readers {
+        guard let reader = members[id]?.reader, reader.missing != nil, !reader.isFull else { continue }
+        if isWhole, let feed = feeds[owner] {
+          members[id]?.reader.madeUpAll(known, feed.live)
+        } else {
+          lose(id)
+        }
       }
       for id in readers { members[id]?.alarm.signal() }
     }
     // Who came meanwhile.
-    if members.values.contains(where: { $0.reader.missing != nil }) { historyWanted.signal() }
+    if members.values.contains(where: { $0.reader.missing != nil && !$0.reader.isFull }) {
+      historyWanted.signal()
+    }
   }
 }

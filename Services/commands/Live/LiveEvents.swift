@@ -18,7 +18,7 @@ actor LiveEvents: Service {
     var readersOfOrganisation = 500
     /// Who has more records to be made up than that, everybody's counted, reads afresh.
     var records: Int64 = 200_000
-    /// So much of them is kept for one reader.
+    /// So much of them is read for one reader at a time.
     var bytes = 8 << 20
     var heartbeat: Duration = .seconds(15)
     /// How long events are kept after the last reader has gone: most come back.
@@ -175,7 +175,10 @@ actor LiveEvents: Service {
     if members[id]?.reader.isBehind(feed) == true { throw .behind }
     let beats = members[id]?.mustBeat == true || beats
     members[id]?.mustBeat = false
-    return members[id]?.reader.take(feed, now: now, cluster: cluster, beats: beats) ?? []
+    let wasFull = members[id]?.reader.isFull == true
+    let lines = members[id]?.reader.take(feed, now: now, cluster: cluster, beats: beats) ?? []
+    if wasFull, members[id]?.reader.isFull == false { historyWanted.signal() }
+    return lines
   }
 
   /// Has the task ended that writes to it, when it is cut off.

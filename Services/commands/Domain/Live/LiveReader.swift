@@ -11,6 +11,8 @@ public struct LiveReader: Sendable {
   private var backlog: [LiveEvent] = []
   private var told = 0
   private var backlogBytes = 0
+  /// What is made up is as much as is kept at a time: the rest is read when this has been told.
+  public private(set) var isFull = false
   /// The number of the next event of the feed.
   private var next: Int
   private var isLost = false
@@ -46,13 +48,14 @@ public struct LiveReader: Sendable {
     missing = now
   }
 
-  /// Hears of a record that it has missed.
-  /// - Returns: false if that is more than is kept for one reader.
-  public mutating func madeUp(_ event: LiveEvent, atMost bytes: Int) -> Bool {
-    guard let missing, !position.holds(event), missing.holds(event), filter.takes(event) else { return true }
+  /// Hears of a record that it has missed; not of any more once it has so many bytes of them.
+  public mutating func madeUp(_ event: LiveEvent, atMost bytes: Int) {
+    guard let missing, !isFull, !position.holds(event), missing.holds(event), filter.takes(event) else {
+      return
+    }
     backlog.append(event)
     backlogBytes += event.lines.count
-    return backlogBytes <= bytes
+    isFull = backlogBytes >= bytes
   }
 
   /// All that it missed has been read.
@@ -66,7 +69,7 @@ public struct LiveReader: Sendable {
   /// What it has missed is not there any more: it is told so, and begins now.
   public mutating func lost(at now: EventPosition, _ feed: LiveFeed) {
     (position, missing, backlog, told, backlogBytes) = (now, nil, [], 0, 0)
-    (next, isLost) = (feed.end, true)
+    (next, isLost, isFull) = (feed.end, true, false)
   }
 
   /// The next lines for it, about that many bytes of them.
@@ -82,15 +85,20 @@ public struct LiveReader: Sendable {
       id(cluster, &out)
       out += Array("event: reset\ndata: {}\n\n".utf8)
     }
-    guard missing == nil else {
+    guard missing == nil || isFull else {
       if beats { out += Array(":\n\n".utf8) }
       return out
     }
     while told < backlog.count, out.count < bytes {
-      tell(backlog[told], &out, cluster, isLast: told + 1 == backlog.count && next == feed.end, now)
+      tell(
+        backlog[told], &out, cluster, isLast: told + 1 == backlog.count && next == feed.end && !isFull, now)
       told += 1
     }
     if told == backlog.count, told > 0 { (backlog, told, backlogBytes) = ([], 0, 0) }
+    if isFull {
+      isFull = !backlog.isEmpty
+      return out
+    }
     if backlog.isEmpty {
       for event in feed.events(from: next) {
         guard out.count < bytes else { break }
