@@ -30,12 +30,16 @@ extension CommandsService {
     -> [ExactText: AnswerQueue]
   {
     guard !topics.isEmpty else { return [:] }
-    var open: [ExactText: [AnswerCandidate]] = [:]
+    var all: [ExactText: (open: [AnswerCandidate], held: [String])] = [:]
     for row in try await connection.query(CommandStore.open(ofTopics: topics.map(\.text).sorted())) {
       guard let (topic, candidate) = try CommandStore.candidate(row) else { continue }
-      open[ExactText(topic), default: []].append(candidate)
+      if try row["is_given"].decode(Bool.self) {
+        all[ExactText(topic), default: ([], [])].open.append(candidate)
+      } else {
+        all[ExactText(topic), default: ([], [])].held.append(candidate.deviceId)
+      }
     }
-    return open.mapValues(AnswerQueue.init)
+    return all.mapValues { AnswerQueue($0.open, held: $0.held) }
   }
 }
 

@@ -15,9 +15,10 @@ extension Uplink {
     case brokerConnected = "martlet.uplink.brokerConnected"
     case followed = "martlet.uplink.followed"
     case answer = "martlet.uplink.answer"
+    case unreadable = "martlet.uplink.unreadable"
 
     /// Whether the device itself said it, just now.
-    public var isFromDevice: Bool { DeviceTopic.uplinks.contains { Kind($0) == self } }
+    public var isFromDevice: Bool { self == .unreadable || DeviceTopic.uplinks.contains { Kind($0) == self } }
 
     /// What comes on an MQTT topic; nil for topics that devices do not send on.
     public init?(_ topic: DeviceTopic) {
@@ -47,6 +48,7 @@ extension Uplink {
     case .brokerConnected: .brokerConnected
     case .followed: .followed
     case .answer: .answer
+    case .unreadable: .unreadable
     }
   }
 
@@ -75,6 +77,7 @@ extension Uplink {
     case .published(let revision): ["revision": .int(revision)]
     case .brokerConnected: [:]
     case .followed(let answer): answer.json
+    case .unreadable: [:]
     case .answer(let answer): ["topic": .string(answer.topic), "text": .string(answer.text)]
     }
   }
@@ -123,6 +126,7 @@ extension Uplink {
         by: fields.optional("by", .string(0...1024)))
     case .published: self = .published(revision: Int64(fields.required("revision", .int(0...Int.max))))
     case .brokerConnected: self = .brokerConnected
+    case .unreadable: self = .unreadable
     case .followed: self = .followed(BindingAnswer(&fields))
     case .answer:
       self = .answer(

@@ -32,6 +32,8 @@ public enum Uplink: Sendable, Equatable {
   /// On a topic of the device's own (SPEC, section 6.3): whose it is, and what it means, is for the commands service to say. The
   /// key of its record is the topic, so that what comes on one stays in order.
   case answer(OwnAnswer)
+  /// On a topic of the device, and set aside since it cannot be understood: it came from the device all the same.
+  case unreadable
 
   /// The same, told by a replica of the bridge, where it is of a command's delivery.
   public func seen(by replica: String) -> Uplink {

@@ -39,8 +39,10 @@ extension EndToEnd {
         try await device.send(.commandStatus, "\(secret) {")
         try await device.send(.state, #"{"n":\#(index)}"#)
       }
-      try await eventually("the good ones are there") {
-        stack.records.all(.deviceUplink, key: device.id).count == 30
+      try await eventually("the good ones are there, and of the others that they came") {
+        let kinds = stack.records.uplinks(device.id).map(\.kind)
+        return kinds.count { $0 == .state } == 30 && kinds.count { $0 == .unreadable } == 30
+          && kinds.count == 60
       }
       try await eventually("the bad ones are set aside") {
         stack.records.all(.deadLetter, key: device.id).count == 30

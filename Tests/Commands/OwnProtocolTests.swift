@@ -126,6 +126,20 @@ struct OwnProtocolTests {
     #expect(try await site.status(held) == "PENDING")
   }
 
+  /// It has no other way to be heard from.
+  @Test func anyWordOfItsDeviceLetsGoWhatIsHeld() async throws {
+    let site = try await Site()
+    let device = try await site.device()
+    let held = try await site.made("lock", device, ["waitTimeoutMs": 60_000])
+    let before = try await site.show(held)
+    #expect(try await site.say([("iotee/dev/other/ack", "hello")]) == [])
+    #expect(try await site.show(held)["deadline"] == before["deadline"])
+    #expect(try await site.say([(ack(device), "hello")]) == [])
+    let heard = try await site.show(held)
+    #expect(heard["timeline"]?.array?.last?["event"] == "heard", "\(heard.text)")
+    #expect(heard["status"] == "PENDING" && heard["deadline"] != before["deadline"])
+  }
+
   @Test func aTopicIsOneTenants() async throws {
     let (site, thief) = (try await Site(), try await Site())
     let device = try await site.device()

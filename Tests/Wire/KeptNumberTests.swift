@@ -10,7 +10,8 @@ import Wire
   }
 
   @Test(arguments: [
-    "1e-16384", "1.0e-16383", "1e-9999999999999999999", "1e-9223372036854775808", "0e9223372036854775807", "1e400", "0." + String(repeating: "1", count: 16_384),
+    "1e-16384", "1.0e-16383", "1e-9999999999999999999", "1e-9223372036854775808",
+    "0e9223372036854775807", "1e400", "0." + String(repeating: "1", count: 16_384),
   ])
   func whatItDoesNot(_ text: String) throws {
     #expect(try !JSON(parsing: Array(#"{"a/b":[1,\#(text)]}"#.utf8), allowsAnyNumber: true).isKept)

@@ -53,7 +53,13 @@ struct UplinkHandler: Sendable {
         metrics.count(report: uplink)
         events.append(uplink.event(deviceId: deviceId, traceparent: traceparent, time: message.receivedAt))
       case .ignored: metrics.retained.increment()
-      case .rejected(let deviceId, let reason): setAside(message, of: deviceId, reason)
+      case .rejected(let deviceId, let reason):
+        setAside(message, of: deviceId, reason)
+        // Any packet of a device proves it there.
+        if let deviceId, DeviceTopic.parse(message.topic)?.1 != .desired {
+          events.append(
+            Uplink.unreadable.event(deviceId: deviceId, traceparent: nil, time: message.receivedAt))
+        }
       }
     }
     if rejected > 0 { metrics.uplinkDeadLetters.increment(by: rejected) }

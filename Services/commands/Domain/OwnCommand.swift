@@ -77,8 +77,16 @@ public struct AnswerQueue: Sendable {
   private static let skew: TimeInterval = 2
 
   private var open: [AnswerCandidate]
+  /// The device whose commands alone wait for answers there, also such as are held until it is heard from; nil where there are
+  /// several, or none.
+  public let onlyDevice: String?
 
-  public init(_ open: [AnswerCandidate]) { self.open = open }
+  /// - Parameter held: devices of commands that the bridge was not given.
+  public init(_ open: [AnswerCandidate], held: [String] = []) {
+    self.open = open
+    let devices = Set(open.map(\.deviceId) + held)
+    onlyDevice = devices.count == 1 ? devices.first : nil
+  }
 
   /// What an answer is: one to the oldest open command that was there when it came.
   /// - Throws: why it is nobody's.

@@ -51,7 +51,9 @@ struct UplinkInbox: Sendable {
       let deviceId = String(decoding: message.key ?? [], as: UTF8.self)
       do {
         if kind == .answer {
-          reports += try answers.reports(message)
+          let (said, fault) = try answers.reports(message)
+          reports += said
+          if let fault { result.reject(message, fault) }
           continue
         }
         if let report = try report(kind, message) { reports.append((deviceId, report)) }
@@ -75,7 +77,7 @@ struct UplinkInbox: Sendable {
 
   private func report(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> DeviceReport? {
     switch kind {
-    case .reported, .artefactRequest, .state, .published, .answer: return nil
+    case .reported, .artefactRequest, .state, .published, .answer, .unreadable: return nil
     case .status, .presence, .retainedPresence, .sent, .undelivered, .brokerConnected, .followed: break
     }
     let at = message.eventTime
@@ -93,7 +95,7 @@ struct UplinkInbox: Sendable {
     // One that was retained may be all that is left of a coming that no bridge saw: to send again is safe.
     case .retainedPresence(let online): return online ? .retained(at: at) : nil
     case .brokerConnected: return .brokerConnected(offset: message.offset)
-    case .reported, .artefactRequest, .state, .published, .answer: return nil
+    case .reported, .artefactRequest, .state, .published, .answer, .unreadable: return nil
     }
   }
 }
@@ -118,23 +120,25 @@ struct OwnAnswers {
     return answer
   }
 
-  /// What one of them says; nothing where nothing is open: what comes twice or too late is counted.
-  /// - Throws: why it is set aside.
-  mutating func reports(_ message: KafkaMessage) throws -> [(deviceId: String, report: DeviceReport)] {
-    guard let answer = try Self.read(message) else { return [] }
-    let at = message.eventTime
-    do {
-      let taken = try queues[ExactText(answer.topic), default: AnswerQueue([])].take(answer.text, at: at)
-      return [
-        // Not confirmed: such a device knows no receipts.
-        (
-          taken.of.deviceId,
-          .command(taken.of.id, CommandOccurrence(taken.answer, at: at), answered: nil)
-        ), (taken.of.deviceId, .heard(reconnected: false, at: at)),
-      ]
-    } catch AnswerQueue.Refusal.nothingOpen {
-      service.unknown.increment()
-      return []
+  /// What one of them says. Where it answers nothing that is open, what comes twice or too late is counted; whoever it is from was
+  /// heard all the same, if that is certain.
+  /// - Returns: also why it is set aside, if it is.
+  /// - Throws: what is wrong with the record.
+  mutating func reports(_ message: KafkaMessage) throws -> (
+    said: [(deviceId: String, report: DeviceReport)], fault: AnswerQueue.Refusal?
+  ) {
+    guard let answer = try Self.read(message) else { return ([], nil) }
+    let (at, topic) = (message.eventTime, ExactText(answer.topic))
+    do throws(AnswerQueue.Refusal) {
+      let taken = try queues[topic, default: AnswerQueue([])].take(answer.text, at: at)
+      // Not confirmed: such a device knows no receipts.
+      let report = DeviceReport.command(
+        taken.of.id, CommandOccurrence(taken.answer, at: at), answered: nil)
+      return ([(taken.of.deviceId, report), (taken.of.deviceId, .heard(reconnected: false, at: at))], nil)
+    } catch {
+      let heard = queues[topic]?.onlyDevice.map { ($0, DeviceReport.heard(reconnected: false, at: at)) }
+      if error == .nothingOpen { service.unknown.increment() }
+      return (heard.map { [$0] } ?? [], error == .nothingOpen ? nil : error)
     }
   }
 }

@@ -61,14 +61,15 @@ extension CommandStore {
     "DELETE FROM own_topic WHERE device_record = ANY(\(devices)::uuid[])"
   }
 
-  /// What is open of these answer topics, oldest first, as far as the bridge was given it.
+  /// What is open of these answer topics, oldest first: what the bridge was given, and what is held until its device is heard from.
   static func open(ofTopics topics: [String]) -> PostgresQuery {
     """
-    SELECT o.answer_topic, c.id, c.organisation_id, c.device_id, c.created_at, c.own
+    SELECT o.answer_topic, c.id, c.organisation_id, c.device_id, c.created_at, c.own,
+      o.epoch IS NOT NULL OR c.status <> 'PENDING' AS is_given
     FROM unnest(\(topics)::text[]) AS t (name) CROSS JOIN LATERAL (
-      SELECT id, answer_topic, epoch, seq FROM open_command w WHERE w.answer_topic = t.name
+      SELECT id, answer_topic, epoch, seq, awaits_device FROM open_command w WHERE w.answer_topic = t.name
     ) o JOIN command c ON c.id = o.id
-    WHERE o.epoch IS NOT NULL OR c.status <> 'PENDING' ORDER BY o.seq
+    WHERE o.epoch IS NOT NULL OR c.status <> 'PENDING' OR o.awaits_device ORDER BY o.seq
     """
   }
 
