@@ -118,11 +118,11 @@ extension ConfigService {
 
   /// Clears the configurations of devices that are no more, what the broker keeps for them, and their own bindings.
   /// - Returns: how many.
-  func clearDeletedDevices(limit: Int) async throws -> Int {
+  func clearDeletedDevices(limit: Int, at now: Date = .now) async throws -> Int {
     let cleared = try await database.withTransaction { connection in
       let devices = try await DeletedDevices.due(limit: limit, on: connection)
       guard !devices.isEmpty else { return devices }
-      let kept = try await configurations.clear(devices, connection)
+      let kept = try await configurations.clear(devices, at: now, connection)
       try await outbox.tell(
         kept.map { Downlink.clear($0.topic).event(deviceId: $0.deviceId, traceparent: nil) }, on: connection)
       try await connection.enqueue([PresenceTable.forget(devices.compactMap(\.deviceId))])

@@ -138,9 +138,9 @@ struct ConfigurationStore: Sendable {
 
   /// Devices that are no more should have nothing and count for nobody; the revision stays, for who gets the deviceId next.
   /// - Returns: what the broker may keep of them: by deviceId and topic.
-  func clear(_ devices: [DeletedDevice], _ connection: PostgresConnection) async throws -> [(
-    deviceId: String, topic: DeviceTopic
-  )] {
+  func clear(
+    _ devices: [DeletedDevice], at now: Date, _ connection: PostgresConnection
+  ) async throws -> [(deviceId: String, topic: DeviceTopic)] {
     let ids = devices.map(\.id)
     // A document of who has the deviceId now stays: it has taken the place of theirs.
     let documents = try await connection.query(
@@ -161,8 +161,11 @@ struct ConfigurationStore: Sendable {
       WHERE record_id = ANY(\(ids)::uuid[])
       """,
       """
+      -- Not the word of who has the deviceId now, unless that one is too young to have said any: an id tells its time (UUIDv7).
       SELECT d.id FROM unnest(\(devices.compactMap(\.deviceId))::text[]) AS d (id)
-      WHERE NOT EXISTS (SELECT FROM directory_device o WHERE o.device_id = d.id)
+      WHERE NOT EXISTS (
+        SELECT FROM directory_device o WHERE o.device_id = d.id
+          AND to_timestamp(('x' || left(translate(o.id::text, '-', ''), 12))::bit(48)::bigint / 1000.0) < \(now - 5))
       """,
     ])
     return documents.map { ($0, .desired) } + (try answers[2].decode(String.self).map { ($0, .presence) })
