@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from suite import RUN, URL, Tenant, all_succeed, eventually, kill, records, ends, send, up
+from suite import RUN, URL, Tenant, all_succeed, ends, eventually, kill, publish, records, send, up
 
 PATH = "/api/v1/events"
 
@@ -295,6 +295,22 @@ def test_a_slow_reader_is_cut_off_and_the_others_go_on(tenant, reader, fleet):
     assert 0 < seen < len(told)
     rest = reader(tenant.admin, [replicas()[0]], last=last)
     eventually("it has caught up", lambda: rest.keys() and rest.keys()[-1] in quick.keys()[-200:] or rest.resets)
+
+
+def test_much_that_was_missed_is_told_in_pieces(tenant, reader):
+    """14 MB of events: more than is read for one reader at a time, and than is kept in memory."""
+    device = tenant.device()
+    first = reader(tenant.admin, [replicas()[0]])
+    start, since = first.last, topic_ends()
+    ids = [tenant.admin.command(device, lane=f"lane-{number % 10}")["id"] for number in range(60)]
+    for command in ids:
+        answer = {"id": command, "status": "SUCCESS", "result": "x" * 240_000}
+        publish(f"martlet/v1/{device}/command/status", json.dumps(answer))
+    eventually("all are over", lambda: set(first.commands("SUCCESS")) == set(ids), within=60)
+    late = reader(tenant.admin, [replicas()[0]], last=start)
+    told_exactly_once(late, tenant, since)
+    revs_grow(late)
+    assert late.resets == 0
 
 
 def cut(address):
