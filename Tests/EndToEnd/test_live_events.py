@@ -172,19 +172,22 @@ def test_every_event_exactly_once(tenant, fleet, reader, whole_stack, disturbanc
     fleet(devices)
     over = threading.Event()
 
+    drops = []
+
     def disturb():
-        number = 0
         while not over.wait(0.15):
-            number += 1
-            one.drop()
-            if disturbance == "kill" and number in (4, 16):
-                kill("commands-2" if number == 4 else "commands")
+            drops.append(one.drop())
+            if disturbance == "kill" and len(drops) in (4, 16):
+                kill("commands-2" if len(drops) == 4 else "commands")
                 up(2)
 
     disturber = threading.Thread(target=disturb)
     disturber.start()
     try:
         ids = send(tenant.admin, devices, 500)
+        while len(drops) < 17:
+            ids += send(tenant.admin, devices, 10)
+            time.sleep(0.05)
         all_succeed(tenant.admin, devices, ids)
     finally:
         over.set()
