@@ -308,7 +308,7 @@ def test_much_that_was_missed_is_told_in_pieces(tenant, reader):
     ids = [tenant.admin.command(device, lane=f"lane-{number % 10}")["id"] for number in range(60)]
     for command in ids:
         answer = {"id": command, "status": "SUCCESS", "result": "x" * 240_000}
-        publish(f"martlet/v1/{device}/command/status", json.dumps(answer))
+        publish(f"martlet/v1/{device}/command/status", json.dumps(answer).encode())
     eventually("all are over", lambda: set(first.commands("SUCCESS")) == set(ids), within=60)
     late = reader(tenant.admin, [replicas()[0]], last=start)
     told_exactly_once(late, tenant, since)

@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 import Threads
 
 /// A server that a test started: it has a pid file under the run folder while it lives and is killed when the
@@ -119,7 +118,7 @@ public func freePort() throws -> Int {
 
 private let ports = 22_000..<32_000
 /// Each process begins elsewhere.
-private let nextPort = Mutex(Int(getpid()) * 97 % ports.count)
+private let nextPort = Locked(Int(getpid()) * 97 % ports.count)
 
 private func isFree(_ port: Int) -> Bool {
   let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
