@@ -176,7 +176,9 @@ struct ImportStep: Sendable {
     // Once that is on its way, there is time for what the database has no part in.
     await registry.database.loop.endOfTurn()
     await ahead.read()
-    let records = created.flatMap { DeviceRecord(device: $0.device).records(.created, job.context, from: nil) }
+    let records = created.flatMap {
+      DeviceRecord(device: $0.device).records(.created, job.context, from: nil)
+    }
     let made = try await inserted
     var faults: [Int: [JSONFault]] = [:]
     for (device, _) in new where !made.contains(device.id) {
