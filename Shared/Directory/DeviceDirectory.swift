@@ -45,19 +45,16 @@ public struct DeviceDirectory: KeyStore, Sendable {
 
   /// Makes the directory and the consumer that feeds it; run the consumer as a service.
   /// - Parameters:
-  ///   - gathering: how long Kafka may let its records gather, nil for as the service's others; a look-up that misses may take
-  ///     so much longer.
   ///   - delay: slows the copy down, for tests of what happens when it lags.
   ///   - changed: hears of devices that have changed.
   public static func make(
-    _ runtime: ServiceRuntime, gathering: Duration? = nil, delay: Duration = .zero, changed: Changed? = nil
+    _ runtime: ServiceRuntime, delay: Duration = .zero, changed: Changed? = nil
   ) -> (directory: DeviceDirectory, consumer: BatchConsumer) {
     let applier = DirectoryApplier(changed: changed)
     let directory = DeviceDirectory(
       loop: runtime.loop, database: runtime.database, kafka: runtime.producer)
-    var reading = BatchConsumer.Configuration(name: consumerName, topic: .registryEntities)
-    reading.gathering = gathering
-    let consumer = runtime.consumer(reading) { messages, connection in
+    let consumer = runtime.consumer(.init(name: consumerName, topic: .registryEntities)) {
+      messages, connection in
       if delay > .zero { try await runtime.loop.sleep(for: delay) }
       return try await applier.apply(messages, connection)
     }

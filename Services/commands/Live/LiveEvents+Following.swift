@@ -104,8 +104,7 @@ extension LiveEvents {
   private func revoke(_ message: KafkaMessage, of owner: UUID) {
     switch message.header(EventHeader.type) {
     case "martlet.registry.apiKey.deleted":
-      guard let json = try? JSON(parsing: message.value ?? [], allowsAnyNumber: true),
-        let text = json["id"]?.string,
+      guard let json = try? JSON(parsing: message.value ?? []), let text = json["id"]?.string,
         let key = UUID(text: text)
       else { return }
       for id in feeds[owner]?.readers ?? [] where members[id]?.key == key { end(id, .revoked) }

@@ -47,7 +47,7 @@ extension LiveEvents {
     var readers: [UUID: [Int]] = [:]
     for (id, member) in members {
       // Who is full has something to tell first.
-      guard let missing = member.reader.missing, !member.reader.isFull else { continue }
+      guard member.reader.isWaiting, let missing = member.reader.missing else { continue }
       readers[member.organisation, default: []].append(id)
       start.retreat(to: member.reader.position)
       goal.advance(to: missing)
@@ -80,9 +80,7 @@ extension LiveEvents {
   }
 
   private func isWanted(_ pass: Pass) -> Bool {
-    pass.readers.values.joined().contains { id in
-      members[id].map { $0.reader.missing != nil && !$0.reader.isFull } ?? false
-    }
+    pass.readers.values.joined().contains { members[$0]?.reader.isWaiting == true }
   }
 
   private func receive(_ record: KafkaRecord, _ pass: inout Pass) {
@@ -118,8 +116,7 @@ extension LiveEvents {
         feeds[owner]?.live.remember(known.keys)
         feeds[owner]?.isPrimed = true
       }
-      for id in readers {
-        guard let reader = members[id]?.reader, reader.missing != nil, !reader.isFull else { continue }
+      for id in readers where members[id]?.reader.isWaiting == true {
         if isWhole, let feed = feeds[owner] {
           members[id]?.reader.madeUpAll(known, feed.live)
         } else {
@@ -129,8 +126,6 @@ extension LiveEvents {
       for id in readers { members[id]?.alarm.signal() }
     }
     // Who came meanwhile.
-    if members.values.contains(where: { $0.reader.missing != nil && !$0.reader.isFull }) {
-      historyWanted.signal()
-    }
+    if members.values.contains(where: \.reader.isWaiting) { historyWanted.signal() }
   }
 }

@@ -13,6 +13,8 @@ public struct LiveReader: Sendable {
   private var backlogBytes = 0
   /// What is made up is as much as is kept at a time: the rest is read when this has been told.
   public private(set) var isFull = false
+  /// Whether it can be told nothing before what it has missed is read.
+  public var isWaiting: Bool { missing != nil && !isFull }
   /// The number of the next event of the feed.
   private var next: Int
   private var isLost = false
@@ -85,7 +87,7 @@ public struct LiveReader: Sendable {
       id(cluster, &out)
       out += Array("event: reset\ndata: {}\n\n".utf8)
     }
-    guard missing == nil || isFull else {
+    guard !isWaiting else {
       if beats { out += Array(":\n\n".utf8) }
       return out
     }
