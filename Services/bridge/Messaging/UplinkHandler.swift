@@ -55,8 +55,8 @@ struct UplinkHandler: Sendable {
       case .ignored: metrics.retained.increment()
       case .rejected(let deviceId, let reason):
         setAside(message, of: deviceId, reason)
-        // Any packet of a device proves it there.
-        if let deviceId, DeviceTopic.parse(message.topic)?.1 != .desired {
+        // Any packet of a device proves it there; what the broker had kept does not.
+        if let deviceId, !message.retain, DeviceTopic.parse(message.topic)?.1 != .desired {
           events.append(
             Uplink.unreadable.event(deviceId: deviceId, traceparent: nil, time: message.receivedAt))
         }
