@@ -55,6 +55,21 @@ extension EndToEnd {
       #expect(try await bridge.get("metrics").contains(#"martlet_dead_letters_total{consumer="uplink"} 30"#))
     }
 
+    @Test func garbageThatTheBrokerKeptProvesNobodyThere() async throws {
+      let stack = try await BridgeStack.make()
+      let device = try await stack.device(topics: [])
+      try await device.send(.presence, "{", retain: true)
+      let bridge = try await stack.startBridge()
+      defer { bridge.process.stop() }
+      try await eventually("it is set aside") {
+        stack.records.all(.deadLetter, key: device.id).count == 1
+      }
+      // Of one device all comes in order.
+      try await device.send(.presence, "{")
+      try await eventually("it is there") { stack.records.uplinks(device.id).map(\.kind) == [.unreadable] }
+      #expect(stack.records.all(.deadLetter, key: device.id).count == 2)
+    }
+
     @Test func killedUnderLoadNothingIsLost() async throws {
       let stack = try await BridgeStack.make()
       var bridge = try await stack.startBridge()

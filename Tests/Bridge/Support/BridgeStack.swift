@@ -176,8 +176,10 @@ final class TestDevice: Sendable {
 
   var messages: [MQTTMessage] { inbox.messages.withLock { $0 } }
 
-  func send(_ topic: DeviceTopic, _ payload: String, traceparent: String? = nil) async throws {
-    var message = MQTTMessage(topic: topic.of(id), payload: Array(payload.utf8))
+  func send(
+    _ topic: DeviceTopic, _ payload: String, retain: Bool = false, traceparent: String? = nil
+  ) async throws {
+    var message = MQTTMessage(topic: topic.of(id), payload: Array(payload.utf8), retain: retain)
     if let traceparent { message.properties.userProperties = [(EventHeader.traceparent, traceparent)] }
     _ = try await session.publish(message)
   }
