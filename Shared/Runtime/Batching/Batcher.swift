@@ -13,6 +13,8 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
   private let process: @Sendable ([Input]) async throws -> [Output]
   private typealias Waiting = (input: Input, continuation: UnsafeContinuation<Output, any Error>)
   private var waiting: [Waiting] = []
+  /// How many inputs are in no batch yet.
+  var queued: Int { waiting.count }
   private var isRunning = false
   private var gathering: Gathering
 

@@ -61,23 +61,6 @@ final class Counter: Sendable {
   func add(_ step: Int = 1) { count.wrappingAdd(step, ordering: .sequentiallyConsistent) }
 }
 
-/// A door that tasks wait at until it is opened.
-actor Gate {
-  private var isOpen = false
-  private var waiting: [CheckedContinuation<Void, Never>] = []
-
-  func pass() async {
-    if isOpen { return }
-    await withCheckedContinuation { waiting.append($0) }
-  }
-
-  func open() {
-    isOpen = true
-    for continuation in waiting { continuation.resume() }
-    waiting = []
-  }
-}
-
 /// The memory of this process that is in RAM, in bytes.
 func residentBytes() throws -> Int {
   let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
