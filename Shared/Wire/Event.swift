@@ -2,8 +2,9 @@ import FoundationEssentials
 
 /// One record for a Kafka topic, before it has left: a row of an outbox, or what the bridge publishes.
 ///
-/// On the wire it is a CloudEvent 1.0 in binary mode.
-public struct Event: Sendable {
+/// On the wire it is a CloudEvent 1.0 in binary mode. A class, since it is handed on from list to list on its way, and each copy
+/// would retain all that it holds.
+public final class Event: Sendable {
   /// Where it goes.
   public let topic: KafkaTopic
   /// The Kafka key: the deviceId, or for entities kind and id.
@@ -28,7 +29,7 @@ public struct Event: Sendable {
     self.time = time
   }
 
-  public init(topic: KafkaTopic, key: String, type: String, json: JSON, traceparent: String?) {
+  public convenience init(topic: KafkaTopic, key: String, type: String, json: JSON, traceparent: String?) {
     self.init(topic: topic, key: key, type: type, payload: json.bytes, traceparent: traceparent)
   }
 }

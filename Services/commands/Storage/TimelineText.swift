@@ -18,7 +18,7 @@ extension TimelineEntry {
   fileprivate var line: String {
     var text = "\(at.millisecondsSince1970) \(event) \(status.rawValue)"
     if let attempt { text += "#\(attempt)" }
-    if let replica { text += "@" + replica.replacing(" ", with: "_").replacing("\n", with: "_") }
+    if let replica { text += "@" + Self.word(replica) }
     return text + (detail.map { " " + Self.escaped($0) } ?? "") + "\n"
   }
 
@@ -36,6 +36,12 @@ extension TimelineEntry {
         replica: parts.count > 1 ? String(parts[1]) : nil,
         detail: words.count > 3 ? unescaped(words[3]) : nil)
     }
+  }
+
+  /// In one piece: blanks and lines' ends part what a line holds.
+  private static func word(_ text: String) -> String {
+    guard text.utf8.contains(where: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }) else { return text }
+    return String(String.UnicodeScalarView(text.unicodeScalars.map { $0 == " " || $0 == "\n" ? "_" : $0 }))
   }
 
   /// A line's end within a detail must not end the line.

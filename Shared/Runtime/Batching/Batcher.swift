@@ -11,8 +11,11 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
   private let weight: @Sendable (Input) -> Int
   private let maximumWeight: Int
   private let process: @Sendable ([Input]) async throws -> [Output]
-  private typealias Waiting = (input: Input, continuation: UnsafeContinuation<Output, any Error>)
+  private typealias Waiting = (
+    input: Input, weight: Int, continuation: UnsafeContinuation<Output, any Error>
+  )
   private var waiting: [Waiting] = []
+  private var weightWaiting = 0
   /// How many inputs are in no batch yet.
   var queued: Int { waiting.count }
   private var isRunning = false
@@ -40,7 +43,9 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
   /// Hands one input in and waits for its output. A cancelled caller still waits: its input is under way.
   public func submit(_ input: Input) async throws -> Output {
     try await withUnsafeThrowingContinuation { continuation in
-      waiting.append((input, continuation))
+      let weight = weight(input)
+      waiting.append((input, weight, continuation))
+      weightWaiting += weight
       if !isRunning {
         isRunning = true
         loop.task { await self.run() }
@@ -57,14 +62,21 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
     isRunning = false
   }
 
-  /// Takes the next batch from those that wait.
+  /// Takes the next batch from those that wait: mostly all of them.
   private func next() -> [Waiting] {
-    var left = maximumWeight
-    let batch = waiting.prefix(maximum).enumerated().prefix { index, entry in
-      left -= weight(entry.input)
-      return index == 0 || left >= 0
-    }.map(\.element)
-    waiting.removeFirst(batch.count)
+    if waiting.count <= maximum, weightWaiting <= maximumWeight || waiting.count == 1 {
+      defer { (waiting, weightWaiting) = ([], 0) }
+      return waiting
+    }
+    var (count, taken) = (0, 0)
+    while count < min(waiting.count, maximum) {
+      guard count == 0 || taken + waiting[count].weight <= maximumWeight else { break }
+      taken += waiting[count].weight
+      count += 1
+    }
+    let batch = Array(waiting[..<count])
+    waiting.removeFirst(count)
+    weightWaiting -= taken
     return batch
   }
 
