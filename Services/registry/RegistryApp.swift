@@ -105,6 +105,7 @@ extension RegistryService {
         PostgresMigration("V0013_config_users", embedded: PackageResources.V0013_config_users_sql),
         PostgresMigration("V0014_key_uses", embedded: PackageResources.V0014_key_uses_sql),
         PostgresMigration("V0015_kept_route", embedded: PackageResources.V0015_kept_route_sql),
+        PostgresMigration("V0016_details", embedded: PackageResources.V0016_details_sql),
       ]
     ),
   ]

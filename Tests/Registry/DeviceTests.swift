@@ -1,5 +1,6 @@
 import Foundation
 import HTTP
+import Postgres
 import TestSupport
 import Testing
 import Wire
@@ -118,6 +119,28 @@ struct DeviceTests {
     #expect(await world.send("DELETE", name, headers: ["If-Match": made.tag(1)]).status == 412)
     #expect(await world.send("GET", name, headers: ["If-None-Match": made.tag(1)]).status == 200)
     #expect(await world.send("DELETE", name, headers: ["If-Match": again.tag(1)]).status == 204)
+  }
+
+  @Test("with a device its state and its metadata go, and another may have its names")
+  func goesWhole() async throws {
+    let world = try await World.shared()
+    let name = Identifier.randomDeviceId()
+    let body: JSON = [
+      "boardId": "{board}", "mcuId": .string("whole-\(name)"), "deviceId": .string(name),
+      "metadata": ["site": "hall 3"],
+    ]
+    for _ in 0..<2 {
+      let made = await world.send("POST", "device", body: body)
+      #expect(made.status == 201)
+      let id = UUID(uuidString: made.json["id"]?.string ?? "")
+      let left: PostgresQuery = """
+        SELECT ARRAY[(SELECT count(*) FROM device_state WHERE device_id = \(name)),
+          (SELECT count(*) FROM device_metadata WHERE device = \(id))]
+        """
+      #expect(try await world.database.query(left).first?.decode([Int64].self) == [1, 1])
+      #expect(await world.send("DELETE", "device/id/\(name)").status == 204)
+      #expect(try await world.database.query(left).first?.decode([Int64].self) == [0, 0])
+    }
   }
 
   @Test("a board's metadata fields are enforced, on creation and on every change")

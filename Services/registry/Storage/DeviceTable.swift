@@ -43,7 +43,7 @@ struct DeviceTable: Sendable {
       """)
   }
 
-  /// Also its state and its metadata, which refer to it.
+  /// Also its state and its metadata, by a trigger.
   func delete(_ id: UUID) async throws { try await database.query("DELETE FROM device WHERE id = \(id)") }
 
   /// By record id, `deviceId` or `mcuId`, the first of these that fits: one, or several with that `mcuId`.
