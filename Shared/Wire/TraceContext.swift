@@ -31,7 +31,8 @@ public struct TraceContext: Sendable, Equatable {
       func isZero(_ range: Range<Int>) -> Bool { bytes[range].allSatisfy { $0 == UInt8(ascii: "0") } }
       let dash = UInt8(ascii: "-")
       guard bytes.count >= 55, bytes[2] == dash, bytes[35] == dash, bytes[52] == dash, isHex(0..<2),
-        isHex(3..<35), isHex(36..<52), isHex(53..<55), bytes[0..<2].contains(where: { $0 != UInt8(ascii: "f") }),
+        isHex(3..<35), isHex(36..<52), isHex(53..<55),
+        bytes[0..<2].contains(where: { $0 != UInt8(ascii: "f") }),
         // A later version may say more.
         bytes.count == 55 || bytes[55] == dash && !isZero(0..<2), !isZero(3..<35), !isZero(36..<52),
         let high = Hex.value(bytes[53]), let low = Hex.value(bytes[54])

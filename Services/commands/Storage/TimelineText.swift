@@ -40,7 +40,9 @@ extension TimelineEntry {
 
   /// In one piece: blanks and lines' ends part what a line holds.
   private static func word(_ text: String) -> String {
-    guard text.utf8.contains(where: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }) else { return text }
+    guard text.utf8.contains(where: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }) else {
+      return text
+    }
     return String(String.UnicodeScalarView(text.unicodeScalars.map { $0 == " " || $0 == "\n" ? "_" : $0 }))
   }
 
