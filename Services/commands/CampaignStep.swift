@@ -172,11 +172,9 @@ struct CampaignStep: Sendable {
 
   private func store(_ made: Made, _ work: CampaignWork, on connection: PostgresConnection) async throws {
     if !made.new.isEmpty {
-      let inserted = try await service.store.insert(made.new, epoch: epoch, on: connection)
+      let inserted = try await CommandStore.insert(
+        made.new, epoch: epoch, telling: service.outbox, on: connection)
       guard inserted.stale.isEmpty else { throw Stale() }
-      if let records = inserted.records {
-        try await connection.afterCommit { [outbox = service.outbox] in outbox.committed(records) }
-      }
     }
     if !made.final.isEmpty {
       try await connection.enqueue([CommandStore.insert(final: made.final)])

@@ -2,6 +2,7 @@ import CommandsDomain
 import FoundationEssentials
 import Postgres
 import Runtime
+import Threads
 import Wire
 
 /// Campaigns: one request for the commands of many devices.
@@ -125,14 +126,13 @@ extension CommandsService {
     var isSettled = false
     for _ in 0..<3 {
       let epoch = try await newestEpoch()
+      let current = Locked<UUID?>(nil)
       do {
         return try await store.database.withTransaction { [isSettled] connection in
           let rows = try await connection.query(id.map(CampaignStore.work) ?? CampaignStore.due)
           guard let work = try rows.first.map(CampaignWork.init) else { return nil }
-          let step = CampaignStep(service: self, epoch: epoch, isSettled: isSettled)
-          do { try await step.run(work, on: connection) } catch let error as PostgresError {
-            throw error.isRetryable ? error : CampaignFailed(id: work.id, error: error)
-          }
+          current.withLock { $0 = work.id }
+          try await CampaignStep(service: self, epoch: epoch, isSettled: isSettled).run(work, on: connection)
           return work.piece
         }
       } catch is CampaignStep.Stale {
@@ -144,10 +144,12 @@ extension CommandsService {
           throw error
         }
         isSettled = true
-      } catch let failed as CampaignFailed {
+      } catch let error as PostgresError where !error.isRetryable {
+        // Also of what was left for the commit.
+        guard let id = current.withLock({ $0 }) else { throw error }
         // It must not be in the way of others.
-        try await campaigns.postpone(failed.id)
-        throw failed
+        try await campaigns.postpone(id)
+        throw CampaignFailed(id: id, error: error)
       }
     }
     return nil

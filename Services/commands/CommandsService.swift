@@ -56,9 +56,11 @@ public struct CommandsService: Sendable {
     idempotency = Idempotency(database: runtime.database)
     inserts = Batcher(runtime.loop, maximum: 500, weight: \.bytes, maximumWeight: 8 << 20) { new in
       // One that was asked for before others knew of a newer epoch is stale, as the table will say.
-      let inserted = try await store.insert(new, epoch: new.map(\.epoch).min() ?? 0)
+      let known = new.map(\.epoch).min() ?? 0
+      let inserted = try await store.database.withTransaction {
+        try await CommandStore.insert(new, epoch: known, telling: outbox, on: $0)
+      }
       if !inserted.stale.isEmpty { epoch.withLock { $0 = nil } }
-      if let records = inserted.records { outbox.committed(records) }
       return new.map { Self.outcome($0, inserted) }
     }
     invariantMetrics = InvariantMetrics(runtime.metrics)
@@ -161,15 +163,12 @@ public struct CommandsService: Sendable {
   {
     try await store.database.withTransaction { connection in
       try await once.begin(on: connection)
-      let inserted = try await store.insert([new], epoch: new.epoch, on: connection)
+      let inserted = try await CommandStore.insert([new], epoch: new.epoch, telling: outbox, on: connection)
       guard let command = Self.stored(new, Self.outcome(new, inserted)) else { return nil }
       if let original = command.retryOf {
         try await link(command, retryOf: original, by: principal, on: connection)
       }
       try await once.keep(command, on: connection)
-      if let records = inserted.records {
-        try await connection.afterCommit { outbox.committed(records) }
-      }
       return command
     }
   }

@@ -19,7 +19,7 @@ import Wire
     // In one statement with it, and behind a look at all that waits.
     let second = try await stored.device()
     let new = (0..<400).map { stored.new(second, lane: $0 == 399 ? "other" : "crowd") }
-    let turns = try await stored.store.insert(new, epoch: 0).turns
+    let turns = try await stored.insert(new, epoch: 0).turns
     #expect(turns == Set((new[..<12] + [new[399]]).map(\.command.head.id)))
     #expect(try await stored.turns().isEmpty)
     // Each goes on for itself.
@@ -101,7 +101,7 @@ import Wire
       for number in 0..<30 {
         group.addTask {
           let new = stored.new(device, exclusive: number % 3 > 0)
-          _ = try await replicas[number % 2].service.store.insert([new], epoch: 0)
+          _ = try await replicas[number % 2].insert([new], epoch: 0)
         }
       }
       try await group.waitForAll()
@@ -139,7 +139,7 @@ import Wire
         ], by: "test", on: connection
       ).turns
       // Its end is written and not committed.
-      #expect(try await other.service.store.insert([next], epoch: 0).turns.isEmpty)
+      #expect(try await other.insert([next], epoch: 0).turns.isEmpty)
       return turns
     }
     #expect(news.freed == [device.deviceId])
@@ -166,14 +166,14 @@ import Wire
     while try await stored.database.query(CommandStore.walk(limit: 100)).first?.decode(Bool.self) == false {}
     #expect(try await stored.turns().map(\.id) == before + other)
     let third = stored.new(device, epoch: 7)
-    #expect(try await stored.store.insert([third], epoch: 7).turns.isEmpty)
+    #expect(try await stored.insert([third], epoch: 7).turns.isEmpty)
     try await stored.say(.succeeded, exclusive + before, of: device)
     try await stored.report([(device.deviceId, .heard(reconnected: false))])
     #expect(try await stored.turns().map(\.id) == behind + [third.command.head.id])
   }
 
-  /// The statement of an insert says what `LaneWindow` says, whatever is there.
-  @Test func theStatementMirrorsTheRule() async throws {
+  /// What goes at once is what a model of the window lets go, whatever is there.
+  @Test func whatIsStoredGoesByTheRule() async throws {
     let stored = try await Stored()
     var random = Numbers(seed: 4)
     let lanes = ["a", "b", "c", "d", "e", "f"]
@@ -201,7 +201,7 @@ import Wire
           open[head.deviceId, default: []].append(
             Model(id: head.id, lane: head.lane, isExclusive: item.command.delivery.isExclusive, goes: goes))
         }
-        #expect(try await stored.store.insert(new, epoch: 0).turns == expected)
+        #expect(try await stored.insert(new, epoch: 0).turns == expected)
         for device in devices {
           var acknowledged: [UUID] = []
           for index in (open[device.deviceId] ?? []).indices where Int.random(in: 0..<6, using: &random) == 0
@@ -230,7 +230,7 @@ import Wire
   @Test func manyLanesAllComeThrough() async throws {
     let stored = try await Stored()
     let device = try await stored.device()
-    let ids = try await stored.store.insert(
+    let ids = try await stored.insert(
       (0..<400).map { stored.new(device, lane: "lane-\($0 % 40)") }, epoch: 0)
     #expect(ids.turns.count == 16)
     var open = try await stored.given(of: device)

@@ -16,7 +16,7 @@ import Wire
       for number in 0..<60 {
         group.addTask {
           let new = [stored.new(devices[number % 2]), stored.new(devices[(number + 1) % 2])]
-          let inserted = try await replicas[number % 2].service.store.insert(new, epoch: 0)
+          let inserted = try await replicas[number % 2].insert(new, epoch: 0)
           #expect(inserted.stale.isEmpty)
         }
       }
@@ -103,7 +103,7 @@ import Wire
     #expect(try await stored.store.epoch() == 41)
     // A replica that has not heard of it stores nothing with the old epoch.
     let old = stored.new(device)
-    #expect(try await stored.store.insert([old], epoch: 0).stale == [old.command.head.id])
+    #expect(try await stored.insert([old], epoch: 0).stale == [old.command.head.id])
     let later = try await stored.make(2, device, epoch: 41)
     #expect(try await stored.database.query(CommandStore.walk(limit: 100)).first?.decode(Bool.self) == false)
     #expect(try await stored.database.query(CommandStore.walk(limit: 100)).first?.decode(Bool.self) == true)
@@ -114,7 +114,7 @@ import Wire
     // One that the device acknowledged before does not hold up what comes after.
     try await stored.say(.succeeded, Array(sent[1...]) + later, of: device)
     let next = stored.new(device, epoch: 41)
-    #expect(try await stored.store.insert([next], epoch: 41).turns == [next.command.head.id])
+    #expect(try await stored.insert([next], epoch: 41).turns == [next.command.head.id])
     // A topic that was made anew counts from 0: the epoch grows all the same.
     try await stored.report([("bridge", .brokerConnected(offset: 3))])
     #expect(try await stored.store.epoch() == 42)

@@ -6,8 +6,6 @@ import FoundationEssentials
 /// So however long a lane is, and whatever it waits for, the first of another lane finds a place. Of those that may go, the
 /// lane that has the fewest goes first, and of these the one whose next command is the oldest: lanes come to equal shares as
 /// places become free. In a lane none goes before an elder.
-///
-/// `CommandStore.insert` mirrors `hasRoom` in SQL; a test holds the two together.
 public struct LaneWindow: Sendable {
   /// How many commands of one device may be at the broker unanswered: behind 60 expired messages Mosquitto 2.0.11
   /// delivers nothing more (DESIGN, section 3).

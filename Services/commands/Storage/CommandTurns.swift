@@ -106,6 +106,17 @@ extension CommandStore {
 
   // MARK: Turns
 
+  /// Whoever gives these devices' commands their turn does so alone, until its transaction ends.
+  static func lock(devices: [String]) -> PostgresQuery {
+    // In one order, or two that lock wait for each other. Two devices of one key only wait for each other.
+    let keys = Set(devices.map { $0.fnv1a() })
+    return """
+      SELECT count(*) FROM (
+        SELECT pg_advisory_xact_lock(key) FROM unnest(\(keys.sorted().map(Int64.init(bitPattern:)))::bigint[]) AS k (key)
+      ) AS locked
+      """
+  }
+
   /// Whether there is a device to look at: cheaper than a transaction that finds none.
   func isAnyDeviceDue() async throws -> Bool {
     try await database.query("SELECT FROM waiting_device WHERE try_at <= now() LIMIT 1").count > 0

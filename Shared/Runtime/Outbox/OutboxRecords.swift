@@ -8,23 +8,16 @@ import Wire
 /// them without reading them back.
 public final class OutboxRecords: Sendable {
   /// What the table gave the row.
-  public struct Place: Sendable {
+  struct Place: Sendable {
     let id: Int64
     let createdAt: Date
-
-    public init(id: Int64, createdAt: Date) { (self.id, self.createdAt) = (id, createdAt) }
   }
 
   let events: [Event]
   private let stored = Locked<Place?>(nil)
 
-  /// - Parameters:
-  ///   - events: in the order in which the row holds them.
-  ///   - place: if it is known already.
-  public init(_ events: [Event], at place: Place? = nil) {
-    self.events = events
-    stored.withLock { $0 = place }
-  }
+  /// - Parameter events: in the order in which the row holds them.
+  public init(_ events: [Event]) { self.events = events }
 
   /// - Parameter answer: to `Outbox.insert`. One that cannot be read leaves the row to be read from the table.
   func stored(_ answer: PostgresRows) {

@@ -55,13 +55,8 @@ public actor OutboxRelay: Service {
     let records = OutboxRecords(events)
     guard !events.isEmpty else { return records }
     try await connection.enqueue(Outbox.insert(events)) { records.stored($0) }
-    try await connection.afterCommit { self.committed(records) }
+    try await connection.afterCommit { self.loop.execute { self.assumeIsolated { $0.take(records) } } }
     return records
-  }
-
-  /// The same, after the commit of a statement of one's own that wrote them.
-  public nonisolated func committed(_ records: OutboxRecords) {
-    loop.execute { self.assumeIsolated { $0.take(records) } }
   }
 
   private func take(_ records: OutboxRecords) {

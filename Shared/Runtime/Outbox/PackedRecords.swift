@@ -4,13 +4,12 @@ import Wire
 /// All records of one transaction in the bytes of one outbox row.
 ///
 /// One after the other: topic, key, type, payload, traceparent, each as a length (32 bits, big endian; -1: there is none)
-/// and its UTF-8 bytes. So packed rows can be joined by simply putting them together, which SQL does where it decides which
-/// of them are written (`string_agg`).
-public struct PackedRecords: Sendable {
+/// and its UTF-8 bytes.
+struct PackedRecords: Sendable {
   /// What the row holds.
-  public private(set) var bytes: [UInt8] = []
+  private(set) var bytes: [UInt8] = []
 
-  public init(_ events: [Event]) {
+  init(_ events: [Event]) {
     bytes.reserveCapacity(events.reduce(0) { $0 + 160 + ($1.payload?.count ?? 0) })
     for event in events { append(event) }
   }

@@ -184,3 +184,12 @@ struct World: Sendable {
     return id
   }
 }
+
+extension Fixture {
+  /// Stores commands in a transaction of their own.
+  func insert(_ new: [NewCommand], epoch: Int64) async throws -> CommandStore.Inserted {
+    try await runtime.database.withTransaction { [outbox = runtime.outbox] in
+      try await CommandStore.insert(new, epoch: epoch, telling: outbox, on: $0)
+    }
+  }
+}

@@ -64,9 +64,13 @@ final class Stored: Sendable {
       self.new(
         device, epoch: epoch, timeouts: timeouts, lane: lane, exclusive: exclusive, wait: wait, type: type)
     }
-    let inserted = try await store.insert(new, epoch: epoch)
+    let inserted = try await insert(new, epoch: epoch)
     guard inserted.stale.isEmpty else { throw TestSupportError("stale") }
     return new.map(\.command.head.id)
+  }
+
+  func insert(_ new: [NewCommand], epoch: Int64) async throws -> CommandStore.Inserted {
+    try await fixture.insert(new, epoch: epoch)
   }
 
   /// What the bridge and devices say.

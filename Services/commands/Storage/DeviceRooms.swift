@@ -1,0 +1,126 @@
+import CommandsDomain
+import FoundationEssentials
+import Postgres
+import Wire
+
+/// What is open of the devices for which commands are to be stored: what `LaneAdmission` decides by.
+struct DeviceRooms: Sendable {
+  /// A device as it was looked up.
+  struct Key: Hashable, Sendable {
+    let record: UUID
+    let rev: Int64
+
+    init(_ device: DeviceEntity) { (record, rev) = (device.id, device.rev) }
+  }
+
+  /// What comes for one of them.
+  private struct Coming {
+    let device: DeviceEntity
+    var count = 0
+    var lanes: Set<String> = []
+  }
+
+  /// Of those that are still as they were looked up.
+  var admissions: [Key: LaneAdmission] = [:]
+  /// Whether they are connected; without those never heard from.
+  private(set) var presence: [Key: DevicePresence] = [:]
+
+  /// Locks the devices of these commands until the transaction ends, and looks.
+  /// - Parameters:
+  ///   - epoch: the newest, as far as is known; if it is not, no device is as it was.
+  ///   - first: statements that go before.
+  init(
+    for new: [NewCommand], epoch: Int64, after first: [PostgresQuery], on connection: PostgresConnection
+  ) async throws {
+    var all: [Key: Coming] = [:]
+    all.reserveCapacity(new.count)
+    for item in new {
+      let key = Key(item.device)
+      all[key, default: Coming(device: item.device)].count += 1
+      all[key]?.lanes.insert(item.command.head.lane)
+    }
+    let coming = Array(all.values)
+    let devices = coming.map(\.device)
+    let answers = try await connection.pipeline(
+      first + [CommandStore.lock(devices: devices.map(\.deviceId)), Self.room(of: devices, epoch: epoch)])
+    var unclear: [Coming] = []
+    for row in answers[answers.count - 1] {
+      let (number, given, isUnclear, online, since) = try row.decode((Int64, Int64, Bool, Bool?, Date?).self)
+      let one = coming[Int(number) - 1]
+      let key = Key(one.device)
+      if let online { presence[key] = DevicePresence(online: online, since: since) }
+      if !isUnclear, LaneAdmission.hasRoom(for: one.count, beside: Int(given)) {
+        admissions[key] = LaneAdmission(others: Int(given))
+      } else {
+        unclear.append(one)
+      }
+    }
+    if !unclear.isEmpty { try await look(closer: unclear, on: connection) }
+  }
+
+  /// Seldom needed: it costs a look at each that is open.
+  private mutating func look(closer coming: [Coming], on connection: PostgresConnection) async throws {
+    var taken: [String: [String: Int]] = [:]
+    var heldUp: [String: Set<String>] = [:]
+    var away: Set<String> = []
+    let wanted = coming.flatMap { one in one.lanes.map { (one.device.deviceId, $0) } }
+    for row in try await connection.query(
+      Self.lanes(of: coming.map(\.device.deviceId), wanted: wanted.map(\.0), lanes: wanted.map(\.1)))
+    {
+      let (device, lane, count, isHeldUp) = try row.decode((String, String?, Int64, Bool).self)
+      guard let lane else {
+        away.insert(device)
+        continue
+      }
+      taken[device, default: [:]][lane, default: 0] += Int(count)
+      if isHeldUp { heldUp[device, default: []].insert(lane) }
+    }
+    for one in coming {
+      let id = one.device.deviceId
+      admissions[Key(one.device)] = LaneAdmission(
+        taken: taken[id] ?? [:], heldUp: heldUp[id] ?? [], isAway: away.contains(id))
+    }
+  }
+
+  /// Of each device that is as the directory has it: how many the bridge was given, whether these or what waits may hold others
+  /// up, and its presence. One look for each: a join with all that is open would be made anew for each row, since the plans of
+  /// this service have no hash.
+  private static func room(of devices: [DeviceEntity], epoch: Int64) -> PostgresQuery {
+    """
+    SELECT i.number, g.given, g.is_unclear OR EXISTS (
+        SELECT FROM open_command w WHERE w.device_id = i.device_id AND w.epoch IS NULL) AS is_unclear, p.online, p.since
+    FROM broker_epoch e CROSS JOIN unnest(
+        \(devices.map(\.id))::uuid[], \(devices.map(\.rev))::bigint[], \(devices.map(\.deviceId))::text[]
+      ) WITH ORDINALITY AS i (record, rev, device_id, number)
+    JOIN directory_device d ON (d.id, d.rev) = (i.record, i.rev)
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS given, COALESCE(bool_or(o.exclusive OR o.epoch <> e.epoch), false) AS is_unclear
+      FROM open_command o WHERE o.device_id = i.device_id AND o.epoch IS NOT NULL
+    ) AS g
+    LEFT JOIN device_presence p ON p.device_id = i.device_id
+    WHERE e.epoch = \(epoch)
+    """
+  }
+
+  /// How many of each lane are at the broker unanswered, and in which of them something goes first: one that is exclusive, one
+  /// that may be lost with the broker and has to go again, one that waits. A row without a lane is of a device to which nobody
+  /// listened.
+  private static func lanes(of devices: [String], wanted: [String], lanes: [String]) -> PostgresQuery {
+    """
+    SELECT o.device_id, o.lane,
+      count(*) FILTER (WHERE c.status <> 'ACKNOWLEDGED' AND \(unescaped: CommandStore.isForDevice)) AS taken,
+      bool_or(o.exclusive OR o.epoch <> e.epoch AND c.status IN ('PENDING', 'SENT')
+        AND \(unescaped: CommandStore.isForDevice)) AS is_held_up
+    FROM broker_epoch e CROSS JOIN open_command o JOIN command c ON c.id = o.id
+    WHERE o.device_id = ANY(\(devices)::text[]) AND o.epoch IS NOT NULL GROUP BY o.device_id, o.lane
+    UNION ALL
+    SELECT n.device_id, n.lane, 0, true FROM unnest(\(wanted)::text[], \(lanes)::text[]) AS n (device_id, lane)
+    WHERE EXISTS (
+      SELECT FROM open_command w WHERE w.device_id = n.device_id AND w.lane = n.lane AND w.epoch IS NULL)
+    UNION ALL
+    SELECT w.device_id, NULL, 0, true FROM waiting_device w
+    WHERE w.device_id = ANY(\(devices)::text[]) AND w.failures > 0
+      AND EXISTS (SELECT FROM open_command o WHERE o.device_id = w.device_id AND o.epoch IS NULL)
+    """
+  }
+}
