@@ -38,7 +38,7 @@ struct BridgeMetrics: Sendable {
     downlinks = Dictionary(
       uniqueKeysWithValues: [
         Downlink.commandType, Downlink.desiredType, Downlink.receiptType, Downlink.artefactType,
-        Downlink.clearType,
+        Downlink.clearType, Downlink.withdrawType,
       ].map { type in
         (
           type,

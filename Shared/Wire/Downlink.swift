@@ -12,6 +12,8 @@ public enum Downlink: Sendable, Equatable {
   case artefact(ArtefactAnswer)
   /// What the broker keeps for the device on that topic is to go: the device is no more.
   case clear(DeviceTopic)
+  /// That command is over: where it has not been published yet it need not be any more.
+  case withdraw(id: UUID)
 
   /// The CloudEvents type.
   public var type: String {
@@ -21,6 +23,7 @@ public enum Downlink: Sendable, Equatable {
     case .receipt: Self.receiptType
     case .artefact: Self.artefactType
     case .clear: Self.clearType
+    case .withdraw: Self.withdrawType
     }
   }
 
@@ -29,6 +32,7 @@ public enum Downlink: Sendable, Equatable {
   public static let receiptType = "martlet.downlink.receipt"
   public static let artefactType = "martlet.downlink.artefact"
   public static let clearType = "martlet.downlink.clear"
+  public static let withdrawType = "martlet.downlink.withdraw"
 
   /// The record for the downlink topic.
   public func event(deviceId: String, traceparent: String?) -> Event {
@@ -39,6 +43,7 @@ public enum Downlink: Sendable, Equatable {
       case .receipt(let id, let status): Self.receipt(id, status)
       case .artefact(let answer): answer.json.bytes
       case .clear(let topic): (["topic": .string(topic.rawValue)] as JSON).bytes
+      case .withdraw(let id): (["id": .string(id.text)] as JSON).bytes
       }
     return Event(
       topic: .deviceDownlink, key: deviceId, type: type, payload: payload, traceparent: traceparent)
@@ -75,6 +80,7 @@ public enum Downlink: Sendable, Equatable {
         id: fields.required("id", Shapes.id), status: fields.required("status", Shapes.status))
     case Self.artefactType: self = .artefact(ArtefactAnswer(&fields))
     case Self.clearType: self = .clear(fields.required("topic", .word(.desired)))
+    case Self.withdrawType: self = .withdraw(id: fields.required("id", Shapes.id))
     default: throw JSONFaults([JSONFault(pointer: "", message: "no downlink of type \(type)")])
     }
     if !fields.faults.isEmpty { throw JSONFaults(fields.faults) }

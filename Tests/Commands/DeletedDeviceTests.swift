@@ -31,6 +31,9 @@ struct DeletedDeviceTests {
     let told = try await world.fixture.outbox(world.device.deviceId, .commandsEvents)
       .filter { $0.type == "martlet.command.deviceDeleted" }
     #expect(told.compactMap { $0.json["commandId"]?.string }.sorted() == ids.sorted())
+    let withdrawn = try await world.fixture.outbox(world.device.deviceId, .deviceDownlink)
+      .filter { $0.type == Downlink.withdrawType }
+    #expect(withdrawn.compactMap { $0.json["id"]?.string }.sorted() == ids.sorted(), "nobody gets them")
     let open = try await world.fixture.runtime.database.query(
       "SELECT count(*) FROM open_command WHERE device_id = \(world.device.deviceId)")
     #expect(try open.first?.decode(Int64.self) == 0)

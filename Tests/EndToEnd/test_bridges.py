@@ -5,12 +5,13 @@ import os
 import signal
 import socket
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
 
 from proxy import Proxy
-from suite import BIN, RUN, eventually, kill, pid, retained, up
+from suite import BIN, RUN, all_succeed, eventually, kill, pid, retained, up
 
 
 class ExtraBridge:
@@ -85,3 +86,23 @@ def test_what_a_sleeper_had_in_hand_does_not_stay(tenant, extra, listen):
     extra.process.send_signal(signal.SIGCONT)
     eventually("the newest is there again", lambda: revisions()[-1] == 3, within=30)
     assert json.loads(retained(device)["desired"])["revision"] == 3
+
+
+def test_the_next_of_a_deviceId_gets_nothing_of_the_first(tenant, fleet, whole_stack):
+    """A bridge that was away with a command finds the end of its device behind it."""
+    device = tenant.device()
+    kill("bridge")
+    old = tenant.admin.command(device)["id"]
+    cancelled = tenant.admin.command(device, lane="b")["id"]
+    tenant.admin.post(f"/api/v1/commands/{cancelled}/cancel", {}, expect=200)
+    assert tenant.admin.call("DELETE", f"/device/id/{device}").status_code == 204
+    eventually("its command is over", lambda: tenant.admin.status(old).get("reason") == "deviceDeleted")
+    again = tenant.admin.post("/device", {
+        "mcuId": uuid.uuid4().hex[:12], "boardId": tenant.board, "organisationId": tenant.id, "deviceId": device})
+    assert again["deviceId"] == device
+    simulated = fleet([device])
+    up()
+    new = tenant.admin.command(device)["id"]
+    all_succeed(tenant.admin, [device], [new])
+    assert simulated.executions([new]) == [new]
+    assert {i for _, i in simulated.receptions()} == {new}, "nothing that is over"

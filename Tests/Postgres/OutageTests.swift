@@ -149,9 +149,7 @@ private final class Tally: Sendable {
       let end = "SELECT pg_terminate_backend(\(pid ?? 0))"
       // While idle: the next query does not notice.
       try await server.psql(end)
-      try await eventually("it is gone") {
-        try await server.psql("SELECT count(*) FROM pg_stat_activity WHERE pid = \(pid ?? 0)") == "0"
-      }
+      try await eventually("it is gone, and that is heard") { client.statistics.open == 0 }
       #expect(try await client.one("SELECT 1", Int.self) == 1)
       // In the middle: it is told as a lost connection.
       let task = Task { try await client.query("SELECT pg_sleep(600)") }

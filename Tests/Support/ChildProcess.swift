@@ -67,9 +67,18 @@ public final class ChildProcess: Sendable {
 
   deinit { stop(SIGKILL) }
 
+  /// Sends a signal to the process and to its own children: a server's that are left behind may never notice.
+  public func signalAll(_ number: Int32) { Self.signalAll(pid, number) }
+
+  private static func signalAll(_ pid: pid_t, _ number: Int32) {
+    let children = (try? String(contentsOfFile: "/proc/\(pid)/task/\(pid)/children", encoding: .utf8)) ?? ""
+    kill(pid, number)
+    for child in children.split(separator: " ").compactMap({ pid_t($0) }) { kill(child, number) }
+  }
+
   private static let living = Locked<Set<pid_t>>([])
   private static let killAtExit: Void = {
-    atexit { ChildProcess.living.withLock { for pid in $0 { kill(pid, SIGKILL) } } }
+    atexit { ChildProcess.living.withLock { for pid in $0 { signalAll(pid, SIGKILL) } } }
   }()
 }
 

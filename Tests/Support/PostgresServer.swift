@@ -83,9 +83,10 @@ public final class PostgresServer: Sendable {
     }
   }
 
-  /// SIGKILL to the postmaster, as a crash; its children notice and end themselves.
+  /// SIGKILL to all, as a crash.
   public func kill() {
     postmaster.withLock { process in
+      process?.signalAll(SIGKILL)
       process?.stop(SIGKILL)
       process = nil
     }
@@ -106,21 +107,15 @@ public final class PostgresServer: Sendable {
   }
 
   /// Makes the postmaster and all its children hang (SIGSTOP).
-  public func pause() { signalAll(SIGSTOP) }
+  public func pause() { postmaster.withLock { $0?.signalAll(SIGSTOP) } }
 
   /// Lets them go on.
-  public func resume() { signalAll(SIGCONT) }
+  public func resume() { postmaster.withLock { $0?.signalAll(SIGCONT) } }
 
   /// The one that the test process shares, started by the first who asks.
   public static func shared() async throws -> PostgresServer { try await common.value }
 
   private static let common = Task { try await PostgresServer() }
-
-  private func signalAll(_ number: Int32) {
-    guard let pid = postmaster.withLock({ $0?.pid }) else { return }
-    Foundation.kill(pid, number)
-    for child in Self.children(of: pid) { Foundation.kill(child, number) }
-  }
 
   private func initialise() async throws {
     let passwordFile = folder.appending(path: "password")
@@ -145,11 +140,6 @@ public final class PostgresServer: Sendable {
     let versions = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
     let newest = versions.compactMap { Int($0) }.sorted().last
     return newest.map { "\(root)/\($0)/bin/\(name)" } ?? name
-  }
-
-  private static func children(of parent: pid_t) -> [pid_t] {
-    let text = (try? String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)) ?? ""
-    return text.split(separator: " ").compactMap { pid_t($0) }
   }
 
   /// The data folders, removed when the process ends.

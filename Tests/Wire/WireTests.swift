@@ -68,7 +68,7 @@ struct WireTests {
           id: id, type: "REBOOT", params: ["a": 1], lane: "default", expiresAt: time, deliverBy: time,
           turn: CommandTurn(epoch: 7, number: 12))),
       .desired(revision: 7, document: Array(#"{"revision":7,"slots":{}}"#.utf8)),
-      .receipt(id: id, status: .failed),
+      .receipt(id: id, status: .failed), .clear(.presence), .withdraw(id: id),
     ]
     for downlink in downlinks {
       let event = downlink.event(deviceId: "00000000deadbeef", traceparent: nil)

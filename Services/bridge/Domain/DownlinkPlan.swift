@@ -33,6 +33,8 @@ public enum DownlinkPlan: Sendable, Equatable {
   case publish(Publication)
   /// Its time is over: report this and publish nothing.
   case report(Uplink)
+  /// Nothing: what it says is heeded already.
+  case nothing
 
   /// - Parameters:
   ///   - record: the bytes that the downlink was read from; most of them are what the device gets.
@@ -68,6 +70,7 @@ public enum DownlinkPlan: Sendable, Equatable {
       self = .publish(
         Publication(
           topic: topic.of(deviceId), payload: [], retain: true, command: nil, traceparent: traceparent))
+    case .withdraw: self = .nothing
     case .receipt:
       self = .publish(
         Publication(
@@ -88,7 +91,7 @@ public enum DownlinkPlan: Sendable, Equatable {
     case (.command(let command), .noSubscriber): .undelivered(id: command.id, reason: .noSubscriber)
     case (.command(let command), .refused): .undelivered(id: command.id, reason: .refused)
     // What the broker keeps is told by the uplink session that watches it (decision 13).
-    case (.desired, _), (.receipt, _), (.artefact, _), (.clear, _): nil
+    case (.desired, _), (.receipt, _), (.artefact, _), (.clear, _), (.withdraw, _): nil
     }
   }
 

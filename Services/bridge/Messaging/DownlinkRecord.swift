@@ -57,7 +57,8 @@ struct DownlinkRecord: Sendable {
   func event(_ report: Uplink) -> Event { report.event(deviceId: deviceId, traceparent: traceparent) }
 }
 
-/// What a batch of the downlink topic holds.
+/// What a batch of the downlink topic holds, without the commands that are withdrawn in it: who was held up with a command must
+/// not bring it to the device that has its device's deviceId by now.
 struct DownlinkBatch: Sendable {
   var records: [DownlinkRecord] = []
   var deadLetters: [Event] = []
@@ -66,9 +67,12 @@ struct DownlinkBatch: Sendable {
 
   init(_ messages: [KafkaMessage]) {
     records.reserveCapacity(messages.count)
+    var withdrawn: Set<UUID> = []
     for message in messages {
       do {
-        records.append(try DownlinkRecord(message))
+        let record = try DownlinkRecord(message)
+        if case .withdraw(let id) = record.downlink { withdrawn.insert(id) }
+        records.append(record)
       } catch {
         deadLetters.append(
           .deadLetter(
@@ -77,6 +81,10 @@ struct DownlinkBatch: Sendable {
             payload: message.value ?? []))
       }
       next[KafkaPartition(topic: message.topic, partition: message.partition)] = message.offset + 1
+    }
+    guard !withdrawn.isEmpty else { return }
+    records.removeAll { record in
+      if case .command(let command) = record.downlink { withdrawn.contains(command.id) } else { false }
     }
   }
 }

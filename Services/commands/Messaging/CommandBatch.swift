@@ -277,11 +277,13 @@ struct CommandBatch {
 }
 
 extension LoadedCommand {
-  /// Whether config is not to begin with it any more.
+  /// Whether config is not to begin with it, or the bridge not to send it, any more.
   fileprivate func isWithdrawn(by event: CommandEvent) -> Bool {
-    guard head.action != nil, readStatus == .pending, !state.status.isOpen else { return false }
+    guard readStatus == .pending, !state.status.isOpen, state.attempts > 0 else { return false }
     switch event {
-    case .cancelled, .deleted, .deviceDeleted, .deadlinePassed: return true
+    case .cancelled, .deleted, .deviceDeleted: return true
+    // The bridge knows until when it may be sent.
+    case .deadlinePassed: return head.action != nil
     case .sent, .undelivered, .acknowledged, .succeeded, .failed, .dispatched, .progressed, .retried, .heard:
       return false
     }

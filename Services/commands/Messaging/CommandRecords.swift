@@ -46,9 +46,13 @@ enum CommandRecords {
     ).event(deviceId: head.deviceId, traceparent: head.traceparent)
   }
 
-  /// Config need not do it any more.
+  /// Whoever has it, config or the bridge, need not do it any more.
   static func withdrawn(_ head: CommandHead) -> Event {
-    ConfigRequest.withdraw(commandId: head.id).event(deviceId: head.deviceId, traceparent: head.traceparent)
+    guard head.action == nil else {
+      return ConfigRequest.withdraw(commandId: head.id)
+        .event(deviceId: head.deviceId, traceparent: head.traceparent)
+    }
+    return Downlink.withdraw(id: head.id).event(deviceId: head.deviceId, traceparent: head.traceparent)
   }
 
   static func receipt(_ head: CommandHead, _ status: DeviceStatus) -> Event {
