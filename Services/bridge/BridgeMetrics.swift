@@ -38,7 +38,7 @@ struct BridgeMetrics: Sendable {
     downlinks = Dictionary(
       uniqueKeysWithValues: [
         Downlink.commandType, Downlink.desiredType, Downlink.receiptType, Downlink.artefactType,
-        Downlink.clearType, Downlink.withdrawType,
+        Downlink.clearType,
       ].map { type in
         (
           type,

@@ -57,9 +57,7 @@ public struct CommandsService: Sendable {
     inserts = Batcher(runtime.loop, maximum: 500, weight: \.bytes, maximumWeight: 8 << 20) { new in
       // One that was asked for before others knew of a newer epoch is stale, as the table will say.
       let known = new.map(\.epoch).min() ?? 0
-      let inserted = try await store.database.withTransaction {
-        try await CommandStore.insert(new, epoch: known, telling: outbox, on: $0)
-      }
+      let inserted = try await Self.insert(new, epoch: known, store, outbox)
       if !inserted.stale.isEmpty { epoch.withLock { $0 = nil } }
       return new.map { Self.outcome($0, inserted) }
     }
@@ -142,6 +140,19 @@ public struct CommandsService: Sendable {
     if inserted.stale.contains(id) { return .stale }
     let presence = inserted.presence[id] ?? .unknown
     return inserted.turns.contains(id) ? .goes(presence) : .waits(presence)
+  }
+
+  /// Many, of which nobody is to hear that another transaction was in their way, or that a migration has changed a statement.
+  private static func insert(
+    _ new: [NewCommand], epoch: Int64, _ store: CommandStore, _ outbox: OutboxRelay, tries: Int = 3
+  ) async throws -> CommandStore.Inserted {
+    do {
+      return try await store.database.withTransaction {
+        try await CommandStore.insert(new, epoch: epoch, telling: outbox, on: $0)
+      }
+    } catch let error as PostgresError where (error.isDeadlock || error.isOfStaleStatement) && tries > 1 {
+      return try await insert(new, epoch: epoch, store, outbox, tries: tries - 1)
+    }
   }
 
   /// The command as it is stored; nil if it is not.

@@ -85,6 +85,8 @@ extension PostgresError {
   /// Whether the server has ended the transaction since it and another waited for each other: the same may go through when it
   /// is tried again.
   public var isDeadlock: Bool { code == SQLState.deadlock }
+  /// A table has changed under a prepared statement: nothing was done, and the next time it is prepared anew.
+  public var isOfStaleStatement: Bool { code == "0A000" || code == "26000" }
 }
 
 /// What is known of SQLSTATE codes.

@@ -34,7 +34,7 @@ import Wire
       return if case .command(let command) = record.downlink { command.id } else { nil }
     }
     #expect(published == [open])
-    #expect(batch.records.count == 3 && batch.deadLetters.isEmpty)
+    #expect(batch.records.count == 2 && batch.deadLetters.isEmpty)
     #expect(batch.next.values.map(\.self) == [11], "the place goes on behind all of them")
   }
 }

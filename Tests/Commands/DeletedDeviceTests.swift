@@ -15,6 +15,8 @@ struct DeletedDeviceTests {
   func end() async throws {
     let world = try await World()
     let ids = [try await world.command(), try await world.command()]
+    // It may be handed over once more.
+    try await world.report(ids[0], .sent)
     try await world.fixture.tell([.deleted(Entity.device(world.device).deletion)])
     try await sweep(world)
     for id in ids {

@@ -16,7 +16,7 @@ import Wire
     #expect(try await stored.given(of: device) == Array(crowd[..<12]))
     let other = try await stored.make(1, device, lane: "other")
     #expect(try await stored.given(of: device) == Array(crowd[..<12]) + other)
-    // In one statement with it, and behind a look at all that waits.
+    // Stored together with it, and behind a look at all that waits.
     let second = try await stored.device()
     let new = (0..<400).map { stored.new(second, lane: $0 == 399 ? "other" : "crowd") }
     let turns = try await stored.insert(new, epoch: 0).turns
@@ -185,7 +185,8 @@ import Wire
           stored.new(
             devices[Int.random(in: 0...1, using: &random)], lane: lanes.randomElement(using: &random)!,
             exclusive: Int.random(in: 0..<15, using: &random) == 0,
-            wait: Int.random(in: 0..<25, using: &random) == 0 ? 60_000 : nil)
+            wait: Int.random(in: 0..<25, using: &random) == 0 ? 60_000 : nil,
+            type: Int.random(in: 0..<10, using: &random) == 0 ? "BIND_CONFIG_ARTEFACT" : "REBOOT")
         }
         var expected: Set<UUID> = []
         for item in new {
@@ -194,12 +195,13 @@ import Wire
           let lane = all.filter { $0.lane == head.lane }
           let goes =
             item.command.delivery.waitMilliseconds == nil && !lane.contains { !$0.goes || $0.isExclusive }
-            && LaneWindow.hasRoom(
-              lane: lane.count { $0.goes && !$0.isAcknowledged },
-              of: all.count { $0.goes && !$0.isAcknowledged })
+            && (head.action != nil
+              || LaneWindow.hasRoom(lane: lane.count(where: \.takesPlace), of: all.count(where: \.takesPlace)))
           if goes { expected.insert(head.id) }
           open[head.deviceId, default: []].append(
-            Model(id: head.id, lane: head.lane, isExclusive: item.command.delivery.isExclusive, goes: goes))
+            Model(
+              id: head.id, lane: head.lane, isExclusive: item.command.delivery.isExclusive,
+              isForDevice: head.action == nil, goes: goes))
         }
         #expect(try await stored.insert(new, epoch: 0).turns == expected)
         for device in devices {
@@ -222,8 +224,10 @@ import Wire
     let id: UUID
     let lane: String
     let isExclusive: Bool
+    let isForDevice: Bool
     let goes: Bool
     var isAcknowledged = false
+    var takesPlace: Bool { isForDevice && goes && !isAcknowledged }
   }
 
   /// More lanes than places, each with a crowd: all come through.

@@ -136,7 +136,7 @@ actor DownlinkPublisher {
       let record = round.records[index]
       switch record.plan(now: now) {
       case .report(let report): self.report(report, index, &round)
-      case .nothing: metrics.count(record.downlink)
+      case .nothing: break
       case .publish(let publication):
         guard case .command(let command) = record.downlink else {
           wave.add(index, publication, commandOf: nil)

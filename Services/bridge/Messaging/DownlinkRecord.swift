@@ -71,8 +71,7 @@ struct DownlinkBatch: Sendable {
     for message in messages {
       do {
         let record = try DownlinkRecord(message)
-        if case .withdraw(let id) = record.downlink { withdrawn.insert(id) }
-        records.append(record)
+        if case .withdraw(let id) = record.downlink { withdrawn.insert(id) } else { records.append(record) }
       } catch {
         deadLetters.append(
           .deadLetter(

@@ -279,11 +279,13 @@ struct CommandBatch {
 extension LoadedCommand {
   /// Whether config is not to begin with it, or the bridge not to send it, any more.
   fileprivate func isWithdrawn(by event: CommandEvent) -> Bool {
-    guard readStatus == .pending, !state.status.isOpen, state.attempts > 0 else { return false }
+    guard !state.status.isOpen, state.attempts > 0 else { return false }
     switch event {
-    case .cancelled, .deleted, .deviceDeleted: return true
+    case .cancelled: return readStatus == .pending
+    // What is SENT may have been handed over once more.
+    case .deleted, .deviceDeleted: return head.action == nil ? readStatus.mayBeLost : readStatus == .pending
     // The bridge knows until when it may be sent.
-    case .deadlinePassed: return head.action != nil
+    case .deadlinePassed: return head.action != nil && readStatus == .pending
     case .sent, .undelivered, .acknowledged, .succeeded, .failed, .dispatched, .progressed, .retried, .heard:
       return false
     }

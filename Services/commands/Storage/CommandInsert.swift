@@ -31,11 +31,8 @@ extension CommandStore {
     var stored: [(new: NewCommand, goes: Bool)] = []
     var events: [Event] = []
     for item in new {
-      let (key, command) = (DeviceRooms.Key(item.device), item.command)
-      guard
-        let goes = rooms.admissions[key]?.admits(
-          lane: command.head.lane, command.delivery, isForDevice: command.head.action == nil)
-      else {
+      let command = item.command
+      guard let goes = rooms.admits(item) else {
         inserted.stale.insert(command.head.id)
         continue
       }
@@ -45,11 +42,11 @@ extension CommandStore {
         events.append(item.downlink)
         inserted.turns.insert(command.head.id)
       }
-      inserted.presence[command.head.id] = rooms.presence[key]
+      inserted.presence[command.head.id] = rooms.presence[command.head.deviceId]
     }
     guard !stored.isEmpty else { return inserted }
     try await connection.enqueue(statements(stored, epoch: epoch))
-    if !forConfig.isEmpty { try await connection.enqueue([lookNow(forConfig)]) }
+    if !forConfig.isEmpty { try await connection.enqueue([lookNow(ifFree: forConfig)]) }
     try await outbox.tell(events, on: connection)
     return inserted
   }

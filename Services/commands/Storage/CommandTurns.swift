@@ -52,6 +52,14 @@ extension CommandStore {
     "UPDATE waiting_device SET try_at = now() WHERE device_id = ANY(\(deviceIds)::text[])"
   }
 
+  /// The same where rows are not locked yet: whoever has one that came meanwhile waits for the device's lock, and looks then.
+  static func lookNow(ifFree deviceIds: [String]) -> PostgresQuery {
+    """
+    UPDATE waiting_device SET try_at = now() WHERE device_id IN (
+      SELECT device_id FROM waiting_device WHERE device_id = ANY(\(deviceIds)::text[]) ORDER BY device_id FOR UPDATE SKIP LOCKED)
+    """
+  }
+
   /// Those that are held until their device is heard from, of devices of which something has come, created before that.
   static func held(of deviceIds: [String], heardAt times: [Date]) -> PostgresQuery {
     """

@@ -24,7 +24,7 @@ extension CommandStore {
     wait_ms IS NOT NULL AND heard_at IS NULL AS awaits_device, exclusive
     """
 
-  // Or two transactions wait for each other in a circle: each locks rows of `waiting_device` first, by device, then rows of
+  // Or two transactions wait for each other in a circle: each that moves commands locks rows of `waiting_device` first, by device, then rows of
   // `command` once, by id, and then touches rows of `open_command` of those commands only.
 
   /// The commands of these ids as they are now. Not locked, which would write each row once more: whoever moves one

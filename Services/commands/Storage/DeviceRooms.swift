@@ -6,24 +6,25 @@ import Wire
 /// What is open of the devices for which commands are to be stored: what `LaneAdmission` decides by.
 struct DeviceRooms: Sendable {
   /// A device as it was looked up.
-  struct Key: Hashable, Sendable {
+  private struct Version: Hashable {
     let record: UUID
     let rev: Int64
 
     init(_ device: DeviceEntity) { (record, rev) = (device.id, device.rev) }
   }
 
-  /// What comes for one of them.
+  /// What comes for a deviceId.
   private struct Coming {
-    let device: DeviceEntity
     var count = 0
     var lanes: Set<String> = []
   }
 
-  /// Of those that are still as they were looked up.
-  var admissions: [Key: LaneAdmission] = [:]
-  /// Whether they are connected; without those never heard from.
-  private(set) var presence: [Key: DevicePresence] = [:]
+  /// Those that are still as they were looked up.
+  private var current: Set<Version> = []
+  /// By deviceId, since the window is the deviceId's: for a moment two records may have it.
+  private var admissions: [String: LaneAdmission] = [:]
+  /// Whether they are connected, by deviceId; without those never heard from.
+  private(set) var presence: [String: DevicePresence] = [:]
 
   /// Locks the devices of these commands until the transaction ends, and looks.
   /// - Parameters:
@@ -32,40 +33,50 @@ struct DeviceRooms: Sendable {
   init(
     for new: [NewCommand], epoch: Int64, after first: [PostgresQuery], on connection: PostgresConnection
   ) async throws {
-    var all: [Key: Coming] = [:]
-    all.reserveCapacity(new.count)
+    var devices: [Version: DeviceEntity] = [:]
+    var coming: [String: Coming] = [:]
     for item in new {
-      let key = Key(item.device)
-      all[key, default: Coming(device: item.device)].count += 1
-      all[key]?.lanes.insert(item.command.head.lane)
+      devices[Version(item.device)] = item.device
+      coming[item.device.deviceId, default: Coming()].count += 1
+      coming[item.device.deviceId]?.lanes.insert(item.command.head.lane)
     }
-    let coming = Array(all.values)
-    let devices = coming.map(\.device)
+    let all = Array(devices.values)
     let answers = try await connection.pipeline(
-      first + [CommandStore.lock(devices: devices.map(\.deviceId)), Self.room(of: devices, epoch: epoch)])
-    var unclear: [Coming] = []
+      first + [CommandStore.lock(devices: Array(coming.keys)), Self.room(of: all, epoch: epoch)])
+    var unclear: [String: Coming] = [:]
     for row in answers[answers.count - 1] {
       let (number, given, isUnclear, online, since) = try row.decode((Int64, Int64, Bool, Bool?, Date?).self)
-      let one = coming[Int(number) - 1]
-      let key = Key(one.device)
-      if let online { presence[key] = DevicePresence(online: online, since: since) }
+      let device = all[Int(number) - 1]
+      let id = device.deviceId
+      current.insert(Version(device))
+      if let online { presence[id] = DevicePresence(online: online, since: since) }
+      guard let one = coming[id] else { continue }
       if !isUnclear, LaneAdmission.hasRoom(for: one.count, beside: Int(given)) {
-        admissions[key] = LaneAdmission(others: Int(given))
+        admissions[id] = LaneAdmission(others: Int(given))
       } else {
-        unclear.append(one)
+        unclear[id] = one
       }
     }
     if !unclear.isEmpty { try await look(closer: unclear, on: connection) }
   }
 
+  /// Whether the next command goes; nil if its device is not as it was looked up.
+  mutating func admits(_ new: NewCommand) -> Bool? {
+    guard current.contains(Version(new.device)) else { return nil }
+    let head = new.command.head
+    return admissions[head.deviceId]?.admits(
+      lane: head.lane, new.command.delivery, isForDevice: head.action == nil)
+  }
+
   /// Seldom needed: it costs a look at each that is open.
-  private mutating func look(closer coming: [Coming], on connection: PostgresConnection) async throws {
+  private mutating func look(closer coming: [String: Coming], on connection: PostgresConnection) async throws
+  {
     var taken: [String: [String: Int]] = [:]
     var heldUp: [String: Set<String>] = [:]
     var away: Set<String> = []
-    let wanted = coming.flatMap { one in one.lanes.map { (one.device.deviceId, $0) } }
+    let wanted = coming.flatMap { id, one in one.lanes.map { (id, $0) } }
     for row in try await connection.query(
-      Self.lanes(of: coming.map(\.device.deviceId), wanted: wanted.map(\.0), lanes: wanted.map(\.1)))
+      Self.lanes(of: Array(coming.keys), wanted: wanted.map(\.0), lanes: wanted.map(\.1)))
     {
       let (device, lane, count, isHeldUp) = try row.decode((String, String?, Int64, Bool).self)
       guard let lane else {
@@ -75,9 +86,8 @@ struct DeviceRooms: Sendable {
       taken[device, default: [:]][lane, default: 0] += Int(count)
       if isHeldUp { heldUp[device, default: []].insert(lane) }
     }
-    for one in coming {
-      let id = one.device.deviceId
-      admissions[Key(one.device)] = LaneAdmission(
+    for id in coming.keys {
+      admissions[id] = LaneAdmission(
         taken: taken[id] ?? [:], heldUp: heldUp[id] ?? [], isAway: away.contains(id))
     }
   }

@@ -93,8 +93,9 @@ actor Session {
     let all = first.map(\.query) + queries
     do {
       return Self.handOut(first, try await run(all, cancellable: true).answers)
-    } catch let error as PostgresError where Self.isStale(error) && transaction == .none && !isInTransaction {
-      // A table has changed under a prepared statement. Nothing was done, and the statements are prepared anew.
+    } catch let error as PostgresError
+      where error.isOfStaleStatement && transaction == .none && !isInTransaction
+    {
       return Self.handOut(first, try await run(all, cancellable: true).answers)
     } catch {
       // They may not even have been sent: whoever swallows this error must not commit without them.
@@ -268,10 +269,6 @@ actor Session {
     return error
   }
 
-  private static func isStale(_ error: PostgresError) -> Bool {
-    error.code == "0A000" || error.code == "26000"
-  }
-
   private func run(
     _ queries: [PostgresQuery], cancellable: Bool, limit: Duration? = nil
   ) async throws -> PipelineExchange {
@@ -287,7 +284,7 @@ actor Session {
     if let failure = exchange.failure {
       if failure.code == "26000" {
         statements.vanished()
-      } else if Self.isStale(failure) {
+      } else if failure.isOfStaleStatement {
         for case .query(let key) in exchange.steps { statements.invalidated(key) }
       }
       throw failure

@@ -80,7 +80,7 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
     return batch
   }
 
-  /// One bad input among 500 costs some 17 statements more, and the others nothing else.
+  /// One bad input among 500 costs some 17 tries more, and the others nothing else.
   private func settle(_ batch: ArraySlice<Waiting>) async {
     do {
       let outputs = try await process(batch.map { $0.input })

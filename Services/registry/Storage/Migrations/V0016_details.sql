@@ -1,5 +1,7 @@
 -- A device's state and metadata are written with it, and under its lock. A key's check for each of their rows was a sixth of
 -- what an import took beside a million devices; what goes with a device is deleted for all of a statement together.
+-- In the order of all that write.
+LOCK TABLE device, device_metadata, device_state IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE device_state DROP CONSTRAINT device_state_device_id_fkey;
 ALTER TABLE device_metadata DROP CONSTRAINT device_metadata_device_fkey;
 
