@@ -22,9 +22,9 @@ public struct TraceContext: Sendable, Equatable {
 
   /// Reads a `traceparent`; nil if it is not a valid one.
   public init?(traceparent: String) {
-    // By bytes: taking text apart by characters costs ten times as much, for each record.
+    // By bytes, since it is read for each request and record, and text by characters is slow.
     var text = traceparent
-    let flags = text.withUTF8 { bytes -> UInt8? in
+    let read = text.withUTF8 { bytes -> TraceContext? in
       func isHex(_ range: Range<Int>) -> Bool {
         bytes[range].allSatisfy { Hex.value($0) != nil && !(0x41...0x46).contains($0) }
       }
@@ -35,17 +35,14 @@ public struct TraceContext: Sendable, Equatable {
         bytes[0..<2].contains(where: { $0 != UInt8(ascii: "f") }),
         // A later version may say more.
         bytes.count == 55 || bytes[55] == dash && !isZero(0..<2), !isZero(3..<35), !isZero(36..<52),
-        let high = Hex.value(bytes[53]), let low = Hex.value(bytes[54])
+        let flags = Hex.value(bytes[54])
       else { return nil }
-      return high << 4 | low
+      return TraceContext(
+        traceId: String(decoding: bytes[3..<35], as: UTF8.self),
+        spanId: String(decoding: bytes[36..<52], as: UTF8.self), sampled: flags & 1 == 1)
     }
-    guard let flags else { return nil }
-    let utf8 = text.utf8
-    func part(_ range: Range<Int>) -> String {
-      let start = utf8.index(utf8.startIndex, offsetBy: range.lowerBound)
-      return String(text[start..<utf8.index(start, offsetBy: range.count)])
-    }
-    self.init(traceId: part(3..<35), spanId: part(36..<52), sampled: flags & 1 == 1)
+    guard let read else { return nil }
+    self = read
   }
 
   /// The next step of the same story.

@@ -23,7 +23,7 @@ public struct LaneAdmission: Sendable {
 
   /// Whether the next command goes.
   /// - Parameter isForDevice: else it is for config, and takes no place.
-  public mutating func admits(lane: String, _ delivery: Delivery, isForDevice: Bool = true) -> Bool {
+  public mutating func admits(lane: String, _ delivery: Delivery, isForDevice: Bool) -> Bool {
     let goes =
       !isAway && !heldUp.contains(lane) && delivery.waitMilliseconds == nil
       && (!isForDevice || LaneWindow.hasRoom(lane: taken[lane, default: 0], of: total))

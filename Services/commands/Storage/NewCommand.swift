@@ -2,7 +2,7 @@ import CommandsDomain
 import Wire
 
 /// A command to be stored, with the records that tell of it. A class, since it is handed on a dozen times: a copy of all that it
-/// holds retains forty objects.
+/// holds retains dozens of objects.
 final class NewCommand: Sendable {
   let command: Command
   /// For the public topic.

@@ -11,11 +11,8 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
   private let weight: @Sendable (Input) -> Int
   private let maximumWeight: Int
   private let process: @Sendable ([Input]) async throws -> [Output]
-  private typealias Waiting = (
-    input: Input, weight: Int, continuation: UnsafeContinuation<Output, any Error>
-  )
+  private typealias Waiting = (input: Input, continuation: UnsafeContinuation<Output, any Error>)
   private var waiting: [Waiting] = []
-  private var weightWaiting = 0
   /// How many inputs are in no batch yet.
   var queued: Int { waiting.count }
   private var isRunning = false
@@ -43,9 +40,7 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
   /// Hands one input in and waits for its output. A cancelled caller still waits: its input is under way.
   public func submit(_ input: Input) async throws -> Output {
     try await withUnsafeThrowingContinuation { continuation in
-      let weight = weight(input)
-      waiting.append((input, weight, continuation))
-      weightWaiting += weight
+      waiting.append((input, continuation))
       if !isRunning {
         isRunning = true
         loop.task { await self.run() }
@@ -64,20 +59,18 @@ public actor Batcher<Input: Sendable, Output: Sendable> {
 
   /// Takes the next batch from those that wait: mostly all of them.
   private func next() -> [Waiting] {
-    if waiting.count <= maximum, weightWaiting <= maximumWeight || waiting.count == 1 {
-      defer { (waiting, weightWaiting) = ([], 0) }
-      return waiting
-    }
-    var (count, taken) = (0, 0)
+    var (count, left) = (0, maximumWeight)
     while count < min(waiting.count, maximum) {
-      guard count == 0 || taken + waiting[count].weight <= maximumWeight else { break }
-      taken += waiting[count].weight
+      left -= weight(waiting[count].input)
+      if left < 0, count > 0 { break }
       count += 1
     }
-    let batch = Array(waiting[..<count])
-    waiting.removeFirst(count)
-    weightWaiting -= taken
-    return batch
+    guard count < waiting.count else {
+      defer { waiting = [] }
+      return waiting
+    }
+    defer { waiting.removeFirst(count) }
+    return Array(waiting.prefix(count))
   }
 
   /// One bad input among 500 costs some 17 tries more, and the others nothing else.
