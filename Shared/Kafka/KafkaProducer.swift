@@ -8,6 +8,9 @@ import Observability
 /// end, at once; in a crowd, what is sent in a window. A partition or topic that cannot be written to holds up its own
 /// messages and no others.
 public final class KafkaProducer: Sendable {
+  /// How long messages may gather in a crowd, unless told otherwise.
+  public static let window: Duration = .milliseconds(20)
+
   private let loop: EventLoop
   private let core: ProducerCore
   private let ends: TopicEnds
@@ -19,7 +22,7 @@ public final class KafkaProducer: Sendable {
   /// - Throws: `KafkaError` for a setting that librdkafka refuses.
   public convenience init(
     configuration: KafkaConfiguration, loop: EventLoop, logger: Logger,
-    gathering: Duration = .milliseconds(20)
+    gathering: Duration = window
   ) throws {
     try self.init(
       configuration: configuration, loop: loop, logger: logger, gathering: gathering, budget: 1000)

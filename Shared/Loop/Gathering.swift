@@ -38,6 +38,9 @@ extension EventLoop {
 /// In quiet times at once, that is with all that came in this turn. In a crowd a stage would otherwise take what has come
 /// since an instant ago, and pay a round trip, a commit or a fetch for a handful: then batches begin at most once in a
 /// window, which grows with the rate up to the bound that its user states.
+///
+/// Windows of one length end at the same moments for all stages of a loop: what one reads at the end of its window the next
+/// passes on in the same turn, and does not hold for most of a window of its own.
 public struct Gathering {
   private let loop: EventLoop
   private let bound: Duration
@@ -53,7 +56,12 @@ public struct Gathering {
   public var crowd: Double { loop.load.crowd }
 
   /// When the next batch may begin.
-  public var next: ContinuousClock.Instant { loop.load.crowd > 0 ? last + bound * loop.load.crowd : last }
+  public var next: ContinuousClock.Instant {
+    let window = bound * loop.load.crowd
+    guard window > .zero else { return last }
+    let windows = ((last - loop.origin) / window).rounded(.down) + 1
+    return loop.origin + window * windows
+  }
 
   /// A batch begins now.
   public mutating func began() { last = loop.now }

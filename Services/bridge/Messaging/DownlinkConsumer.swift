@@ -9,11 +9,13 @@ import Wire
 
 /// Takes what the services have for devices from Kafka, in order for each device, at least once.
 ///
-/// A batch is published while the reports of the one before are on their way to Kafka. An offset moves only when
+/// A batch is published while the reports of those before are on their way to Kafka. An offset moves only when
 /// everything before it is at the broker and its reports are in Kafka; it is kept by Kafka, because there is no data
 /// of ours that it could live with.
 final class DownlinkConsumer: Service {
   static let group = "martlet-bridge-downlink"
+  /// Of so many batches the reports may be on their way: they leave on the producer's window, and no batch is to wait for it.
+  private static let mostConfirming = 4
 
   private let loop: EventLoop
   private let consumer: KafkaConsumer
@@ -63,7 +65,7 @@ final class DownlinkConsumer: Service {
   }
 
   private func consume() async throws {
-    var confirming: Task<Void, any Error>?
+    var confirming: [Task<Void, any Error>] = []
     do {
       while true {
         let messages = try await consumer.nextBatch(maximumCount: 500, wait: .seconds(1))
@@ -71,17 +73,20 @@ final class DownlinkConsumer: Service {
         let batch = DownlinkBatch(messages)
         let work = loop.task { await self.publish(batch) }
         guard let reports = await work.value else { break }
-        try await confirming?.value
-        confirming = loop.task(throwing: { try await self.confirm(reports, batch) })
+        if confirming.count == Self.mostConfirming { try await confirming.removeFirst().value }
+        confirming.append(
+          loop.task(throwing: { [last = confirming.last] in
+            try await self.confirm(reports, batch, after: last)
+          }))
       }
     } catch {
-      await finish(confirming)
+      await finish(confirming.last)
       throw error
     }
-    await finish(confirming)
+    await finish(confirming.last)
   }
 
-  /// The last batch's reports, unless Kafka is away.
+  /// The last batches' reports, unless Kafka is away.
   private func finish(_ confirming: Task<Void, any Error>?) async {
     guard let confirming else { return }
     _ = await Bounded.run(loop, .seconds(1)) { try? await confirming.value }
@@ -91,12 +96,16 @@ final class DownlinkConsumer: Service {
     await publisher.publish(batch.records) { [consumer] in consumer.assignment.contains($0.partition) }
   }
 
-  private func confirm(_ reports: [Event], _ batch: DownlinkBatch) async throws {
+  /// - Parameter last: what confirms the batch before.
+  private func confirm(_ reports: [Event], _ batch: DownlinkBatch, after last: Task<Void, any Error>?)
+    async throws
+  {
     if !batch.deadLetters.isEmpty {
       metrics.downlinkDeadLetters.increment(by: batch.deadLetters.count)
       logger.error("downlinks set aside on the dead-letter topic", ["count": "\(batch.deadLetters.count)"])
     }
     try await producer.send(reports + batch.deadLetters)
+    try await last?.value
     done.withLock { $0.merge(batch.next) { $1 } }
     consumer.commit(batch.next)
   }

@@ -1,4 +1,5 @@
 import BridgeDomain
+import Kafka
 import Loop
 import MQTT
 
@@ -12,7 +13,7 @@ extension UplinkSessions {
     let life = lives
     let link = MQTTUplinkSession(
       configuration: settings.uplink(name), loop: loop,
-      subscriptions: MqttSettings.subscriptions(name, answers: answers),
+      subscriptions: MqttSettings.subscriptions(name, answers: answers), window: KafkaProducer.window,
       logger: logger, reconnects: false,
       handle: { [handler] messages in
         // A process that was stopped meanwhile: whoever reads the session now has these messages too.

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Kafka
 import Loop
 import Postgres
 import Wire
@@ -30,7 +31,7 @@ final class OutboxTerm {
   init(number: Int, loop: EventLoop) {
     self.number = number
     // librdkafka sends a request for each partition, so gathering saves Kafka requests by the dozen.
-    gathering = Gathering(loop, atMost: .milliseconds(20))
+    gathering = Gathering(loop, atMost: KafkaProducer.window)
   }
 
   func hand(over records: OutboxRecords) {
