@@ -34,7 +34,7 @@ struct DirectoryApplier: Sendable {
     var result = BatchResult()
     var records: [EntityRecord] = []
     for message in messages {
-      let key = String(decoding: message.key ?? [], as: UTF8.self)
+      let key = message.keyText
       // A kind that a newer registry has and this service does not know is not a fault.
       guard let (kind, id) = EntityKind.parse(key: key) else { continue }
       do { records.append(try EntityRecord(kind, id, value: message.value)) } catch {

@@ -1,52 +1,3 @@
-/// One header of a message: a name and bytes.
-public struct KafkaHeader: Sendable, Hashable {
-  /// As it was given: most values are text, which needs no array of its own.
-  enum Content: Sendable {
-    case text(String)
-    case bytes([UInt8])
-  }
-
-  /// The header's name.
-  public var name: String
-  let content: Content
-
-  /// Its value; Kafka's null value reads as empty.
-  public var value: [UInt8] {
-    switch content {
-    case .text(let text): Array(text.utf8)
-    case .bytes(let bytes): bytes
-    }
-  }
-
-  /// Its value as text; bytes that are no UTF-8 are replaced.
-  public var text: String {
-    switch content {
-    case .text(let text): text
-    case .bytes(let bytes): String(decoding: bytes, as: UTF8.self)
-    }
-  }
-
-  /// A header with bytes.
-  public init(_ name: String, _ value: [UInt8]) { (self.name, content) = (name, .bytes(value)) }
-
-  /// A header with text, as UTF-8.
-  public init(_ name: String, _ text: String) { (self.name, content) = (name, .text(text)) }
-
-  public static func == (a: KafkaHeader, b: KafkaHeader) -> Bool { a.name == b.name && a.value == b.value }
-
-  public func hash(into hasher: inout Hasher) {
-    hasher.combine(name)
-    hasher.combine(value)
-  }
-
-  func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-    switch content {
-    case .text(var text): text.withUTF8 { body(UnsafeRawBufferPointer($0)) }
-    case .bytes(let bytes): bytes.withUnsafeBytes(body)
-    }
-  }
-}
-
 /// One partition of one topic.
 public struct KafkaPartition: Hashable, Sendable, CustomStringConvertible {
   /// The topic's name.
@@ -77,14 +28,14 @@ public struct KafkaMessage: Sendable {
   /// Its value; `nil` is a tombstone.
   public var value: [UInt8]?
   /// Its headers in the order in which they were written.
-  public var headers: [KafkaHeader]
+  public var headers: KafkaHeaders
   /// When it was written, in milliseconds since 1970; -1 where the broker gave none.
   public var timestamp: Int64
 
   /// A message from its parts, for tests and replays.
   public init(
     topic: String, partition: Int32, offset: Int64, key: [UInt8]?, value: [UInt8]?,
-    headers: [KafkaHeader] = [], timestamp: Int64 = -1
+    headers: KafkaHeaders = [], timestamp: Int64 = -1
   ) {
     self.topic = topic
     self.partition = partition
@@ -97,9 +48,7 @@ public struct KafkaMessage: Sendable {
 
   /// The text of the last header of that name, as Kafka's own clients read it; bytes that are no UTF-8 are
   /// replaced.
-  public func header(_ name: String) -> String? {
-    headers.last { $0.name == name }?.text
-  }
+  public func header(_ name: String) -> String? { headers[name] }
 }
 
 /// A message to write.
@@ -111,14 +60,14 @@ public struct KafkaProducerMessage: Sendable {
   /// The value; `nil` is a tombstone.
   public var value: [UInt8]?
   /// Headers, in order.
-  public var headers: [KafkaHeader]
+  public var headers: KafkaHeaders
 
   /// - Parameters:
   ///   - topic: the topic to write to.
   ///   - key: decides the partition; `nil` is any partition.
   ///   - value: `nil` is a tombstone.
   ///   - headers: written in the order given.
-  public init(topic: String, key: [UInt8]?, value: [UInt8]?, headers: [KafkaHeader] = []) {
+  public init(topic: String, key: [UInt8]?, value: [UInt8]?, headers: KafkaHeaders = []) {
     self.topic = topic
     self.key = key
     self.value = value

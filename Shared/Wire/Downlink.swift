@@ -59,6 +59,10 @@ public enum Downlink: Sendable, Equatable {
   /// Reads a record.
   /// - Throws: what is wrong with it.
   public init(type: String, payload: [UInt8]) throws {
+    if type == Self.receiptType, let (id, status) = CompactStatus.read(payload) {
+      self = .receipt(id: id, status: ReceiptStatus(status))
+      return
+    }
     let json = try JSON(parsing: payload)
     var fields = JSONFields(json)
     switch type {

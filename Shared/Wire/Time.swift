@@ -57,13 +57,20 @@ extension Date {
   /// Reads a time of RFC 3339 with any offset and any number of fraction digits; nil for anything else, also for
   /// the 30th of February. (Foundation's parser rolls such days over.)
   public init?(rfc3339 text: String) {
-    var reader = TimeReader(rest: Array(text.utf8)[...])
+    var text = text
+    guard let time = text.withUTF8({ Date(rfc3339: UnsafeRawBufferPointer($0)) }) else { return nil }
+    self = time
+  }
+
+  /// The same of UTF-8 bytes.
+  public init?(rfc3339 bytes: UnsafeRawBufferPointer) {
+    var reader = TimeReader(bytes: bytes)
     guard let year = reader.number(4), reader.take("-"), let month = reader.number(2), reader.take("-"),
       let day = reader.number(2), reader.take("T") || reader.take("t"), let hour = reader.number(2),
       reader.take(":"),
       let minute = reader.number(2), reader.take(":"), let second = reader.number(2),
       let fraction = reader.fraction(),
-      let offset = reader.offset(), reader.rest.isEmpty
+      let offset = reader.offset(), reader.isAtEnd
     else { return nil }
     guard (1...12).contains(month), (1...Self.days(in: month, of: year)).contains(day), hour < 24,
       minute < 60,
@@ -106,37 +113,46 @@ extension Date {
 
 /// The pieces of a time's text.
 private struct TimeReader {
-  var rest: ArraySlice<UInt8>
+  let bytes: UnsafeRawBufferPointer
+  var position = 0
 
-  mutating func take(_ mark: Character) -> Bool {
-    guard let first = rest.first, first == mark.asciiValue else { return false }
-    rest.removeFirst()
+  init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+  var isAtEnd: Bool { position == bytes.count }
+
+  mutating func take(_ mark: Unicode.Scalar) -> Bool {
+    guard position < bytes.count, bytes[position] == UInt8(ascii: mark) else { return false }
+    position += 1
     return true
   }
 
+  private mutating func digit() -> Int? {
+    guard position < bytes.count else { return nil }
+    let digit = bytes[position] &- UInt8(ascii: "0")
+    guard digit < 10 else { return nil }
+    position += 1
+    return Int(digit)
+  }
+
   mutating func number(_ digits: Int) -> Int? {
-    guard rest.count >= digits else { return nil }
-    let taken = rest.prefix(digits)
-    rest.removeFirst(digits)
-    return taken.reduce(0) { number, byte in
-      guard let number, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
-      return number * 10 + Int(byte - UInt8(ascii: "0"))
+    var number = 0
+    for _ in 0..<digits {
+      guard let digit = digit() else { return nil }
+      number = number * 10 + digit
     }
+    return number
   }
 
   /// Zero if there is none; nil for a point without digits.
   mutating func fraction() -> Double? {
     guard take(".") else { return 0 }
-    var value = 0.0
-    var scale = 0.1
-    var digits = 0
-    while let byte = rest.first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
-      value += Double(byte - UInt8(ascii: "0")) * scale
+    let start = position
+    var (value, scale) = (0.0, 0.1)
+    while let digit = digit() {
+      value += Double(digit) * scale
       scale /= 10
-      digits += 1
-      rest.removeFirst()
     }
-    return digits > 0 ? value : nil
+    return position > start ? value : nil
   }
 
   /// Seconds east of UTC.

@@ -1,23 +1,27 @@
 /// W3C Trace Context: which story a request, event or message belongs to.
 public struct TraceContext: Sendable, Equatable {
+  /// The header's value, of the version that this suite writes: `00-<trace>-<step>-<flags>`.
+  public let traceparent: String
+
+  private static let dash = UInt8(ascii: "-")
+  private static let length = 55
+  private static let trace = 3..<35
+  private static let span = 36..<52
+
   /// 32 lower-case hex characters, the same all along one story.
-  public let traceId: String
+  public var traceId: String { String(decoding: traceparent.utf8.dropFirst(3).prefix(32), as: UTF8.self) }
   /// 16 lower-case hex characters, this step.
-  public let spanId: String
+  public var spanId: String { String(decoding: traceparent.utf8.dropFirst(36).prefix(16), as: UTF8.self) }
   /// Whether the caller records the trace.
-  public let sampled: Bool
+  public var sampled: Bool { traceparent.utf8.last == UInt8(ascii: "1") }
 
   /// A new story.
   public init() {
-    traceId = Identifier.randomDeviceId() + Identifier.randomDeviceId()
-    spanId = Identifier.randomDeviceId()
-    sampled = true
-  }
-
-  private init(traceId: String, spanId: String, sampled: Bool) {
-    self.traceId = traceId
-    self.spanId = spanId
-    self.sampled = sampled
+    self.init(sampled: true) { text in
+      Self.randomize(text[Self.trace.prefix(16)])
+      Self.randomize(text[Self.trace.suffix(16)])
+      Self.randomize(text[Self.span])
+    }
   }
 
   /// Reads a `traceparent`; nil if it is not a valid one.
@@ -29,17 +33,14 @@ public struct TraceContext: Sendable, Equatable {
         bytes[range].allSatisfy { Hex.value($0) != nil && !(0x41...0x46).contains($0) }
       }
       func isZero(_ range: Range<Int>) -> Bool { bytes[range].allSatisfy { $0 == UInt8(ascii: "0") } }
-      let dash = UInt8(ascii: "-")
-      guard bytes.count >= 55, bytes[2] == dash, bytes[35] == dash, bytes[52] == dash, isHex(0..<2),
-        isHex(3..<35), isHex(36..<52), isHex(53..<55),
+      guard bytes.count >= Self.length, bytes[2] == Self.dash, bytes[35] == Self.dash, bytes[52] == Self.dash,
+        isHex(0..<2), isHex(Self.trace), isHex(Self.span), isHex(53..<55),
         bytes[0..<2].contains(where: { $0 != UInt8(ascii: "f") }),
         // A later version may say more.
-        bytes.count == 55 || bytes[55] == dash && !isZero(0..<2), !isZero(3..<35), !isZero(36..<52),
-        let flags = Hex.value(bytes[54])
+        bytes.count == Self.length || bytes[55] == Self.dash && !isZero(0..<2), !isZero(Self.trace),
+        !isZero(Self.span), let flags = Hex.value(bytes[54])
       else { return nil }
-      return TraceContext(
-        traceId: String(decoding: bytes[3..<35], as: UTF8.self),
-        spanId: String(decoding: bytes[36..<52], as: UTF8.self), sampled: flags & 1 == 1)
+      return TraceContext(sampled: flags & 1 == 1) { Self.copy(bytes[Self.trace.lowerBound..<52], to: $0) }
     }
     guard let read else { return nil }
     self = read
@@ -47,9 +48,38 @@ public struct TraceContext: Sendable, Equatable {
 
   /// The next step of the same story.
   public func child() -> TraceContext {
-    TraceContext(traceId: traceId, spanId: Identifier.randomDeviceId(), sampled: sampled)
+    var before = traceparent
+    return before.withUTF8 { before in
+      TraceContext(sampled: sampled) { text in
+        Self.copy(before[Self.trace], to: text)
+        Self.randomize(text[Self.span])
+      }
+    }
   }
 
-  /// The header's value.
-  public var traceparent: String { "00-\(traceId)-\(spanId)-\(sampled ? "01" : "00")" }
+  /// - Parameter fill: writes trace and step at their places.
+  private init(sampled: Bool, _ fill: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+    traceparent = String(unsafeUninitializedCapacity: Self.length) { text in
+      for index in text.indices { text[index] = UInt8(ascii: "0") }
+      for index in [2, 35, 52] { text[index] = Self.dash }
+      if sampled { text[54] = UInt8(ascii: "1") }
+      fill(text)
+      return Self.length
+    }
+  }
+
+  private static func copy(
+    _ bytes: Slice<UnsafeBufferPointer<UInt8>>, to text: UnsafeMutableBufferPointer<UInt8>
+  ) {
+    for index in bytes.indices { text[index] = bytes[index] }
+  }
+
+  private static func randomize(_ text: Slice<UnsafeMutableBufferPointer<UInt8>>) {
+    var random = UInt64.random(in: 1...UInt64.max)
+    var text = text
+    for index in text.indices {
+      text[index] = Hex.digit(UInt8(truncatingIfNeeded: random & 15))
+      random >>= 4
+    }
+  }
 }

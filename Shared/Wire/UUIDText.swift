@@ -45,27 +45,30 @@ extension UUID {
   /// Reads the 36 characters of a UUID, in either case; nil if they are none.
   public init?(text: String) {
     var text = text
-    let uuid = text.withUTF8 { bytes -> uuid_t? in
-      guard bytes.count == 36 else { return nil }
-      var uuid: uuid_t = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-      let isValid = withUnsafeMutableBytes(of: &uuid) { uuid in
-        var position = 0
-        for index in 0..<16 {
-          if index == 4 || index == 6 || index == 8 || index == 10 {
-            guard bytes[position] == UInt8(ascii: "-") else { return false }
-            position += 1
-          }
-          guard let high = Hex.value(bytes[position]), let low = Hex.value(bytes[position + 1]) else {
-            return false
-          }
-          uuid[index] = high << 4 | low
-          position += 2
+    guard let id = text.withUTF8({ UUID(utf8: $0) }) else { return nil }
+    self = id
+  }
+
+  /// The same of bytes.
+  init?(utf8 bytes: UnsafeBufferPointer<UInt8>) {
+    guard bytes.count == 36 else { return nil }
+    var uuid: uuid_t = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    let isValid = withUnsafeMutableBytes(of: &uuid) { uuid in
+      var position = 0
+      for index in 0..<16 {
+        if index == 4 || index == 6 || index == 8 || index == 10 {
+          guard bytes[position] == UInt8(ascii: "-") else { return false }
+          position += 1
         }
-        return true
+        guard let high = Hex.value(bytes[position]), let low = Hex.value(bytes[position + 1]) else {
+          return false
+        }
+        uuid[index] = high << 4 | low
+        position += 2
       }
-      return isValid ? uuid : nil
+      return true
     }
-    guard let uuid else { return nil }
+    guard isValid else { return nil }
     self.init(uuid: uuid)
   }
 }

@@ -20,6 +20,15 @@ extension Uplink {
     /// Whether the device itself said it, just now.
     public var isFromDevice: Bool { self == .unreadable || DeviceTopic.uplinks.contains { Kind($0) == self } }
 
+    private static let names = allCases.map { ($0, Array($0.rawValue.utf8)) }
+
+    /// The kind of that name, by its bytes: thousands are read a second.
+    public init?(utf8 name: UnsafeRawBufferPointer) {
+      let known = Self.names.first { $0.1.count == name.count && $0.1.elementsEqual(name) }
+      guard let (kind, _) = known else { return nil }
+      self = kind
+    }
+
     /// What comes on an MQTT topic; nil for topics that devices do not send on.
     public init?(_ topic: DeviceTopic) {
       switch topic {
@@ -101,6 +110,14 @@ extension Uplink {
   /// Reads what a device sent or what stands on the topic.
   /// - Throws: `JSONError` or `JSONFaults`: what is wrong with it.
   public init(_ kind: Kind, payload: [UInt8]) throws {
+    if kind == .status, let (id, status) = CompactStatus.read(payload), status != .progress {
+      self = .status(CommandAnswer(id: id, status: status))
+      return
+    }
+    if kind == .sent, let (id, replica) = CompactStatus.readSent(payload) {
+      self = .sent(id: id, by: replica)
+      return
+    }
     let json = try JSON(parsing: payload, allowsAnyNumber: true)
     var fields = JSONFields(json)
     switch kind {

@@ -29,7 +29,7 @@ import Wire
           taken += 1
           #expect(try Uplink(.status, payload: changed) == .status(CommandAnswer(id: id, status: status)))
           #expect(
-            try Downlink(recordOf: Downlink.receiptType, payload: changed)
+            try Downlink(type: Downlink.receiptType, payload: changed)
               == Downlink(type: Downlink.receiptType, payload: changed))
         }
         #expect(CompactStatus.read(Array(payload[..<index])) == nil)

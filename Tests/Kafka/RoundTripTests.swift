@@ -7,7 +7,7 @@ import Testing
   @Test func keysHeadersTombstonesAndEmptyValuesComeBack() async throws {
     let fixture = try await Fixture()
     let producer = try fixture.producer()
-    let headers = [
+    let headers: KafkaHeaders = [
       KafkaHeader("type", "first"), KafkaHeader("type", "last"), KafkaHeader("empty", [UInt8]()),
       KafkaHeader("bytes", [0, 255, 7]),
     ]
@@ -26,6 +26,8 @@ import Testing
     #expect(got.first?.headers == headers)
     #expect(got.first?.header("type") == "last")
     #expect(got.first?.header("none") == nil)
+    #expect(got.first?.headers.all.map(\.name) == ["type", "type", "empty", "bytes"])
+    #expect(got.first?.headers.all.last?.value == [0, 255, 7])
     #expect(got.last?.headers == [])
     #expect(got.allSatisfy { $0.timestamp >= before - 1000 && $0.timestamp < before + 60_000 })
     for (delivery, message) in zip(deliveries, got) {

@@ -204,7 +204,9 @@ struct RegistryBench: Sendable {
         Uplink.state(DeviceState(attributes: ["battery": .int(Int64(number % 100))])).event(
           deviceId: fleet.deviceId((part * 1000 + number) % settings.devices), traceparent: nil)
       }
-      _ = try await producer.send(encoder.messages(events, time: .now) { UUID.v7().text })
+      let now = Date.now
+      _ = try await producer.send(
+        encoder.messages(events.count) { (events[$0], UUID.v7().text, now) })
     }
     let sent = settings.states / 1000 * 1000
     while try await applied() < before + sent { try await loop.sleep(for: .milliseconds(50)) }

@@ -25,7 +25,8 @@ struct ConfirmedProducer: Sendable {
   /// - Throws: when the task is cancelled or the producer has ended: then nothing is certain.
   func send(_ events: [Event]) async throws {
     guard !events.isEmpty else { return }
-    var left = encoder.messages(events, time: .now) { ids.next() }
+    let now = Date.now
+    var left = encoder.messages(events.count) { (events[$0], ids.next(), events[$0].time ?? now) }
     var backoff: Duration = .milliseconds(50)
     while true {
       let deliveries = try await producer.send(left)
@@ -43,7 +44,7 @@ struct ConfirmedProducer: Sendable {
   /// - Returns: its offset.
   func place(of event: Event) async throws -> Int64 {
     while true {
-      let deliveries = try await producer.send(encoder.messages([event], time: .now) { ids.next() })
+      let deliveries = try await producer.send([encoder.message(event, id: ids.next(), time: .now)])
       // A repeat of one that Kafka had already has no offset: only its answer was lost.
       if case .delivered(_, let offset)? = deliveries.first, offset >= 0 { return offset }
       try await loop.sleep(for: .milliseconds(200))

@@ -13,22 +13,13 @@ struct DownlinkRecord: Sendable {
 
   /// - Throws: what is wrong with it.
   init(_ message: KafkaMessage) throws {
-    var type = ""
-    var traceparent: String?
-    for header in message.headers {
-      switch header.name {
-      case EventHeader.type: type = header.text
-      case EventHeader.traceparent: traceparent = header.text
-      default: break
-      }
-    }
-    deviceId = String(decoding: message.key ?? [], as: UTF8.self)
+    deviceId = message.keyText
     guard Identifier.isDeviceId(deviceId) else {
       throw JSONFaults([JSONFault(pointer: "", message: "has a key that is no deviceId")])
     }
     payload = message.value ?? []
-    downlink = try Downlink(recordOf: type, payload: payload)
-    self.traceparent = traceparent
+    downlink = try Downlink(type: message.header(EventHeader.type) ?? "", payload: payload)
+    traceparent = message.header(EventHeader.traceparent)
     partition = KafkaPartition(topic: message.topic, partition: message.partition)
   }
 
@@ -76,7 +67,7 @@ struct DownlinkBatch: Sendable {
         deadLetters.append(
           .deadLetter(
             origin: "\(message.topic)/\(message.partition)@\(message.offset)",
-            key: String(decoding: message.key ?? [], as: UTF8.self), reason: Rejection.reason(error),
+            key: message.keyText, reason: Rejection.reason(error),
             payload: message.value ?? []))
       }
       next[KafkaPartition(topic: message.topic, partition: message.partition)] = message.offset + 1

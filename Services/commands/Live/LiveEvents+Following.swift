@@ -172,7 +172,7 @@ extension LiveEvent {
     else { return nil }
     self.init(
       topic: topic, partition: Int(message.partition), offset: message.offset,
-      deviceId: String(decoding: message.key ?? [], as: UTF8.self),
+      deviceId: message.keyText,
       Attributes(
         id: message.header(EventHeader.id) ?? "", source: message.header(EventHeader.source) ?? "",
         type: type,

@@ -47,8 +47,8 @@ struct UplinkInbox: Sendable {
     var answers = try await OwnAnswers(messages, service, connection)
     for message in messages {
       // A kind that a newer bridge sends and this service does not know is none of its business.
-      guard let kind = message.header(EventHeader.type).flatMap(Uplink.Kind.init(rawValue:)) else { continue }
-      let deviceId = String(decoding: message.key ?? [], as: UTF8.self)
+      guard let kind = message.uplinkKind else { continue }
+      let deviceId = message.keyText
       do {
         if kind == .answer {
           let (said, fault) = try answers.reports(message)
@@ -109,7 +109,7 @@ struct OwnAnswers {
   {
     self.service = service
     var topics: Set<ExactText> = []
-    for message in messages where message.header(EventHeader.type) == Uplink.Kind.answer.rawValue {
+    for message in messages where message.uplinkKind == .answer {
       if let answer = try? Self.read(message) { topics.insert(ExactText(answer.topic)) }
     }
     queues = try await service.answerQueues(topics, on: connection)

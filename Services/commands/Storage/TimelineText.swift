@@ -14,12 +14,26 @@ extension TimelineEntry {
     ])
   }
 
-  /// The entry and the end of its line.
-  fileprivate var line: String {
-    var text = "\(at.millisecondsSince1970) \(event) \(status.rawValue)"
-    if let attempt { text += "#\(attempt)" }
-    if let replica { text += "@" + Self.word(replica) }
-    return text + (detail.map { " " + Self.escaped($0) } ?? "") + "\n"
+  /// Adds the entry and the end of its line.
+  fileprivate func append(to text: inout String) {
+    text += String(at.millisecondsSince1970)
+    text += " "
+    text += event
+    text += " "
+    text += status.rawValue
+    if let attempt {
+      text += "#"
+      text += String(attempt)
+    }
+    if let replica {
+      text += "@"
+      text += Self.word(replica)
+    }
+    if let detail {
+      text += " "
+      text += Self.escaped(detail)
+    }
+    text += "\n"
   }
 
   /// Reads a whole story; lines that this version does not understand are left out.
@@ -79,5 +93,5 @@ extension TimelineEntry {
 
 extension CommandState {
   /// The entries that it has, as lines to be put behind those that are stored.
-  var timelineText: String { timeline.reduce(into: "") { $0 += $1.line } }
+  var timelineText: String { timeline.reduce(into: "") { $1.append(to: &$0) } }
 }

@@ -27,7 +27,7 @@ struct UplinkInbox: Sendable {
     var came: Set<String> = []
     var brokerCame: Date?
     for message in messages {
-      guard let kind = message.header(EventHeader.type).flatMap(Uplink.Kind.init(rawValue:)) else { continue }
+      guard let kind = message.uplinkKind else { continue }
       do {
         switch kind {
         case .reported, .published: if let item = try Self.news(kind, message) { news.append(item) }
@@ -64,7 +64,7 @@ struct UplinkInbox: Sendable {
   }
 
   private static func deviceId(_ message: KafkaMessage) -> String {
-    String(decoding: message.key ?? [], as: UTF8.self)
+    message.keyText
   }
 
   /// What the broker had retained may be old: that a device is there may be all that is left of its coming, that it is gone

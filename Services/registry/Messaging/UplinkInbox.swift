@@ -16,7 +16,7 @@ struct UplinkInbox: Sendable {
     observations.reserveCapacity(messages.count)
     for message in messages {
       // What is not from a device, or of a kind that only a newer bridge knows, is none of our business.
-      guard let kind = message.header(EventHeader.type).flatMap(Uplink.Kind.init(rawValue:)),
+      guard let kind = message.uplinkKind,
         kind.isFromDevice || kind == .retainedPresence
       else { continue }
       do { observations.append(try Self.read(kind, message)) } catch { result.reject(message, error) }
@@ -27,7 +27,7 @@ struct UplinkInbox: Sendable {
 
   private static func read(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> DeviceObservation {
     DeviceObservation(
-      deviceId: String(decoding: message.key ?? [], as: UTF8.self), at: message.eventTime,
+      deviceId: message.keyText, at: message.eventTime,
       fact: try fact(kind, message))
   }
 

@@ -107,12 +107,11 @@ final class ProducerHandle {
     }
   }
 
-  private static func headers(_ headers: [KafkaHeader]) -> OpaquePointer? {
-    guard !headers.isEmpty, let list = rd_kafka_headers_new(headers.count) else { return nil }
-    for header in headers {
-      _ = header.withBytes { bytes in
-        rd_kafka_header_add(list, header.name, -1, bytes.baseAddress, bytes.count)
-      }
+  private static func headers(_ headers: KafkaHeaders) -> OpaquePointer? {
+    guard !headers.isEmpty, let list = rd_kafka_headers_new(8) else { return nil }
+    headers.forEach { name, value in
+      let text = name.baseAddress?.assumingMemoryBound(to: CChar.self)
+      rd_kafka_header_add(list, text, name.count, value.baseAddress, value.count)
     }
     return list
   }

@@ -14,7 +14,7 @@ struct OutboxPublisher: Sendable {
   func publish(_ batch: [OutboxState.Entry]) async -> [Bool] {
     do {
       let deliveries = try await producer.send(
-        batch.map { encoder.message($0.event, id: Self.id($0), time: $0.createdAt) })
+        encoder.messages(batch.count) { (batch[$0].event, Self.id(batch[$0]), batch[$0].createdAt) })
       var isDone: [Bool] = []
       isDone.reserveCapacity(batch.count)
       var count = 0

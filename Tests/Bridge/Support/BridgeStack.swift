@@ -79,8 +79,8 @@ final class BridgeStack: Sendable {
     let deliveries = try await producer.send(
       downlinks.map { device, downlink in
         let event = downlink.event(deviceId: device, traceparent: traceparent)
-        var headers = [KafkaHeader(EventHeader.type, event.type)]
-        if let traceparent { headers.append(KafkaHeader(EventHeader.traceparent, traceparent)) }
+        var headers: KafkaHeaders = [KafkaHeader(EventHeader.type, event.type)]
+        if let traceparent { headers.append(EventHeader.traceparent, traceparent) }
         return KafkaProducerMessage(
           topic: event.topic.rawValue, key: Array(event.key.utf8), value: event.payload, headers: headers)
       })

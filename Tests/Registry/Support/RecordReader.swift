@@ -32,8 +32,7 @@ struct RecordReader: Sendable {
     while .now < end {
       for message in try await consumer.nextBatch(maximumCount: 1, wait: .seconds(1))
       where keys.contains(String(decoding: message.key ?? [], as: UTF8.self)) {
-        let type = message.headers.first { $0.name == EventHeader.type }?.value ?? []
-        return (String(decoding: type, as: UTF8.self), try message.value.map { try JSON(parsing: $0) })
+        return (message.header(EventHeader.type) ?? "", try message.value.map { try JSON(parsing: $0) })
       }
     }
     throw TestSupportError("no record of \(keys)")
