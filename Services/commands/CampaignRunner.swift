@@ -16,16 +16,16 @@ struct CampaignRunner: Service {
   func run() async throws {
     while true {
       try Task.checkCancellation()
-      var wait = Self.pause
+      var next = service.loop.tick(each: Self.pause)
       do {
-        if let next = try await service.campaigns.nextRun() {
-          if next <= 0 {
+        if let due = try await service.campaigns.nextRun() {
+          if due <= 0 {
             let start = ContinuousClock.now
             let piece = try await service.stepCampaign()
             // Another replica may have it.
-            wait = piece == nil ? .milliseconds(20) : min(.now - start, Self.longestRest)
+            next = .now + (piece == nil ? .milliseconds(20) : min(.now - start, Self.longestRest))
           } else {
-            wait = min(wait, .milliseconds(Int(next * 1000) + 1))
+            next = min(next, .now + .milliseconds(Int(due * 1000) + 1))
           }
         }
       } catch is CancellationError {
@@ -33,7 +33,7 @@ struct CampaignRunner: Service {
       } catch {
         logger.warning("looking again shortly", ["error": "\(error)"])
       }
-      await service.campaignsDue.wait(atMost: wait)
+      await service.campaignsDue.wait(until: next)
     }
   }
 }

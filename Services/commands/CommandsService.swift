@@ -290,7 +290,8 @@ public struct CommandsService: Sendable {
   {
     guard !reports.isEmpty else { return TurnNews() }
     let (missing, turns, records) = try await CommandBatch.apply(reports, by: replica, on: connection)
-    let news = presence.news(reports.lazy.compactMap { report in report.1.presence.map { (report.0, $0) } })
+    let news = presence.news(
+      reports.compactMap { report in report.report.presence.map { (report.deviceId, $0) } })
     if !news.isEmpty {
       try await connection.enqueue(PresenceTable.keep(news)) { [presence] in presence.kept(news, $0) }
     }

@@ -29,7 +29,7 @@ struct TurnDispatcher: Service {
       } catch {
         logger.warning("looking again shortly", ["error": "\(error)"])
       }
-      await service.turns.wait(atMost: Self.pause)
+      await service.turns.wait(untilTickOf: Self.pause)
     }
   }
 }
@@ -79,5 +79,5 @@ final class TurnSignal: Sendable {
   }
 
   /// Until it is raised, or was since the last wait.
-  func wait(atMost pause: Duration) async { await early.wait(atMost: pause) }
+  func wait(untilTickOf pause: Duration) async { await early.wait(untilTickOf: pause) }
 }

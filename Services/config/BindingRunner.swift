@@ -6,7 +6,7 @@ import Runtime
 /// device of which no other has one in hand.
 struct BindingRunner: Service {
   /// How long what another replica has kept may wait unseen.
-  private static let pause: Duration = .milliseconds(300)
+  private static let pause: Duration = .milliseconds(500)
 
   let service: ConfigService
   let logger: Logger
@@ -24,7 +24,7 @@ struct BindingRunner: Service {
       } catch is CancellationError {
         throw CancellationError()
       } catch { logger.warning("looking again shortly", ["error": "\(error)"]) }
-      await service.asked.wait(atMost: Self.pause)
+      await service.asked.wait(untilTickOf: Self.pause)
     }
   }
 }

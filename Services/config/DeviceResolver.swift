@@ -26,7 +26,7 @@ struct DeviceResolver: Service {
         logger.warning("looking again shortly", ["error": "\(error)", "devices": "\(limit)"])
         limit = try await narrow(limit)
       }
-      await service.due.wait(atMost: Self.pause)
+      await service.due.wait(untilTickOf: Self.pause)
     }
   }
 

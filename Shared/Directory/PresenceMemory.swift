@@ -25,7 +25,7 @@ public struct PresenceMemory: Sendable {
   public init() {}
 
   /// What is not known of these words.
-  public func news(_ words: some Sequence<(deviceId: String, word: PresenceWord)>) -> PresenceNews {
+  public func news(_ words: [(deviceId: String, word: PresenceWord)]) -> PresenceNews {
     let now = ContinuousClock.now
     return known.withLock { known in
       var news = PresenceNews()

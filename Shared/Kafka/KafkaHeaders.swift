@@ -57,32 +57,42 @@ public struct KafkaHeaders: Sendable, Hashable {
     withUnsafeBytes(of: UInt32(length)) { bytes.append(contentsOf: $0) }
   }
 
-  /// The last of that name, as Kafka's own clients read it, for the time of the call; nil if there is none.
-  public func withValue<R>(of name: String, _ body: (UnsafeRawBufferPointer) -> R) -> R? {
+  /// The bytes of the last of that name, as Kafka's own clients read it; nil if there is none.
+  public func value(of name: String) -> ArraySlice<UInt8>? {
     var name = name
-    return name.withUTF8 { name in
-      var found: UnsafeRawBufferPointer?
-      return bytes.withUnsafeBytes { bytes in
+    let place = name.withUTF8 { name in
+      bytes.withUnsafeBytes { bytes in
+        var place: Range<Int>?
         Self.each(bytes) { own, value in
-          if own.count == name.count, own.elementsEqual(name) { found = value }
+          guard own.count == name.count,
+            bytes[own].elementsEqual(name)
+          else { return }
+          place = value
         }
-        return found.map(body)
+        return place
       }
     }
+    return place.map { bytes[$0] }
   }
 
   /// The text of the last of that name; bytes that are no UTF-8 are replaced.
   public subscript(name: String) -> String? {
-    withValue(of: name) { String(decoding: $0, as: UTF8.self) }
+    value(of: name).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// Calls `body` with each name, which a NUL follows, and value, for the time of the call.
   func forEach(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void) {
-    bytes.withUnsafeBytes { Self.each($0, body) }
+    bytes.withUnsafeBytes { bytes in
+      Self.each(bytes) {
+        body(UnsafeRawBufferPointer(rebasing: bytes[$0]), UnsafeRawBufferPointer(rebasing: bytes[$1]))
+      }
+    }
   }
 
+  /// Where names and values are.
+  @inline(__always)
   private static func each(
-    _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void
+    _ bytes: UnsafeRawBufferPointer, _ body: (_ name: Range<Int>, _ value: Range<Int>) -> Void
   ) {
     var position = 0
     while position < bytes.count {
@@ -90,9 +100,7 @@ public struct KafkaHeaders: Sendable, Hashable {
       let value = Int(bytes.loadUnaligned(fromByteOffset: position + 4, as: UInt32.self))
       let start = position + 8
       position = start + name + 1 + value
-      body(
-        UnsafeRawBufferPointer(rebasing: bytes[start..<start + name]),
-        UnsafeRawBufferPointer(rebasing: bytes[start + name + 1..<position]))
+      body(start..<start + name, start + name + 1..<position)
     }
   }
 

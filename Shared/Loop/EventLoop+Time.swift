@@ -32,6 +32,15 @@ extension EventLoop {
     timers.cancel(timer.number)
   }
 
+  /// The first tick after `time`: those of one length are the same for all that ask, so that what is done now and then wakes
+  /// the loop once.
+  public func tick(after time: ContinuousClock.Instant = .now, each length: Duration)
+    -> ContinuousClock.Instant
+  {
+    let (elapsed, length) = ((time - origin).nanoseconds, max(1, length.nanoseconds))
+    return origin + .nanoseconds((elapsed / length + 1) * length)
+  }
+
   /// Waits that long, from any task; `Task.sleep` would come back by way of Dispatch's timers.
   /// - Throws: `CancellationError` as soon as the task is cancelled.
   public func sleep(for duration: Duration) async throws { try await sleep(until: .now + duration) }
@@ -57,9 +66,7 @@ extension EventLoop {
     var next = timers.next()
     for end in ends { next = next.map { min($0, end.notBefore) } ?? end.notBefore }
     guard let next else { return -1 }
-    let (seconds, attoseconds) = (next - .now).components
-    return seconds < 0 || attoseconds < 0
-      ? 0 : min(seconds, 3600) * 1_000_000_000 + attoseconds / 1_000_000_000
+    return max(0, min((next - .now).nanoseconds, 3_600_000_000_000))
   }
 
   func fireTimers() {
@@ -84,5 +91,15 @@ extension EventLoop {
     let (_, attoseconds) = early.components
     // The thread itself waits: nothing is to run before the turn begins.
     if early > .zero { usleep(UInt32(attoseconds / 1_000_000_000_000)) }
+  }
+}
+
+extension Duration {
+  /// Whole ones; what is longer than 292 years is as long as that.
+  fileprivate var nanoseconds: Int64 {
+    let (whole, isTooLong) = components.seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    if isTooLong { return components.seconds < 0 ? .min : .max }
+    let (sum, overflows) = whole.addingReportingOverflow(components.attoseconds / 1_000_000_000)
+    return overflows ? .max : sum
   }
 }

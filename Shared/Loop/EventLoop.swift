@@ -24,7 +24,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
   public internal(set) var now = ContinuousClock.now
   /// How crowded it is.
   public internal(set) var load = Load()
-  /// What all windows count from.
+  /// What all ticks count from.
   let origin = ContinuousClock.now
   var isOver = false
 

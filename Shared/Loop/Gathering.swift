@@ -59,8 +59,7 @@ public struct Gathering {
   public var next: ContinuousClock.Instant {
     let window = bound * loop.load.crowd
     guard window > .zero else { return last }
-    let windows = ((last - loop.origin) / window).rounded(.down) + 1
-    return loop.origin + window * windows
+    return loop.tick(after: last, each: window)
   }
 
   /// A batch begins now.

@@ -49,6 +49,9 @@ public final class Wakeup: Sendable {
   /// Waits for a signal, until the time is up or the task is cancelled. One waiter at a time.
   public func wait(atMost limit: Duration) async { await wait(until: .now + limit) }
 
+  /// The same, until the next tick of that length (`EventLoop.tick`).
+  public func wait(untilTickOf length: Duration) async { await wait(until: loop.tick(each: length)) }
+
   /// The same until then.
   public func wait(until time: ContinuousClock.Instant) async {
     let round = state.withLock { $0.round + 1 }

@@ -9,7 +9,18 @@ public struct Logger: Sendable {
   public enum Level: String, Sendable, CaseIterable, Comparable {
     case trace, debug, info, notice, warning, error, critical
 
-    private var order: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+    // Asked for each line, also for those that are not written.
+    private var order: Int {
+      switch self {
+      case .trace: 0
+      case .debug: 1
+      case .info: 2
+      case .notice: 3
+      case .warning: 4
+      case .error: 5
+      case .critical: 6
+      }
+    }
     public static func < (a: Level, b: Level) -> Bool { a.order < b.order }
   }
 

@@ -6,12 +6,15 @@ import Glibc
 /// under contention lies in a library that is not instrumented, so every contended access is reported as a race.
 /// It does know `pthread_mutex_t`.
 ///
+/// Inlinable, since it is generic: a room that calls it makes a version for its own value and body, in place of one that works
+/// through their types' descriptions.
+///
 /// `@unchecked Sendable`: `value` is touched only between lock and unlock.
 public final class Locked<Value: Sendable>: @unchecked Sendable {
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private var value: Value
+  @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  @usableFromInline var value: Value
 
-  public init(_ value: Value) {
+  @inlinable public init(_ value: Value) {
     self.value = value
     mutex = .allocate(capacity: 1)
     mutex.initialize(to: pthread_mutex_t())
@@ -24,7 +27,7 @@ public final class Locked<Value: Sendable>: @unchecked Sendable {
   }
 
   /// Runs `body` with the lock held; short, and never resuming or calling out.
-  public func withLock<R, E: Error>(_ body: (inout Value) throws(E) -> R) throws(E) -> R {
+  @inlinable public func withLock<R, E: Error>(_ body: (inout Value) throws(E) -> R) throws(E) -> R {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return try body(&value)

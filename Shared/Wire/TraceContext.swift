@@ -18,9 +18,11 @@ public struct TraceContext: Sendable, Equatable {
   /// A new story.
   public init() {
     self.init(sampled: true) { text in
-      Self.randomize(text[Self.trace.prefix(16)])
-      Self.randomize(text[Self.trace.suffix(16)])
-      Self.randomize(text[Self.span])
+      // One question to the system for all: each costs as much as the rest of it.
+      var random = Noise()
+      Self.write(random.next(), to: text[Self.trace.prefix(16)])
+      Self.write(random.next(), to: text[Self.trace.suffix(16)])
+      Self.write(random.next(), to: text[Self.span])
     }
   }
 
@@ -52,7 +54,7 @@ public struct TraceContext: Sendable, Equatable {
     return before.withUTF8 { before in
       TraceContext(sampled: sampled) { text in
         Self.copy(before[Self.trace], to: text)
-        Self.randomize(text[Self.span])
+        Self.write(UInt64.random(in: 1...UInt64.max), to: text[Self.span])
       }
     }
   }
@@ -74,12 +76,25 @@ public struct TraceContext: Sendable, Equatable {
     for index in bytes.indices { text[index] = bytes[index] }
   }
 
-  private static func randomize(_ text: Slice<UnsafeMutableBufferPointer<UInt8>>) {
-    var random = UInt64.random(in: 1...UInt64.max)
-    var text = text
+  private static func write(_ number: UInt64, to text: Slice<UnsafeMutableBufferPointer<UInt8>>) {
+    var (text, number) = (text, number)
     for index in text.indices {
-      text[index] = Hex.digit(UInt8(truncatingIfNeeded: random & 15))
-      random >>= 4
+      text[index] = Hex.digit(UInt8(truncatingIfNeeded: number & 15))
+      number >>= 4
     }
+  }
+}
+
+/// Numbers that nobody has to be unable to guess, none of them zero: SplitMix64 (Steele, Lea and Flood, 2014) from a random
+/// beginning.
+private struct Noise {
+  private var state = UInt64.random(in: 0...UInt64.max)
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return (mixed ^ (mixed >> 31)) | 1
   }
 }

@@ -14,32 +14,6 @@ import Wire
   }
 }
 
-@Suite struct CompactStatusTests {
-  /// What it reads, the long way reads too, whichever byte is another.
-  @Test func itIsNeverMoreLenient() throws {
-    var taken = 0
-    for status in DeviceStatus.allCases {
-      let payload = Uplink.status(CommandAnswer(id: .v7(), status: status)).json.bytes
-      #expect(CompactStatus.read(payload)?.status == status)
-      for index in payload.indices {
-        for byte in [UInt8(ascii: "a"), UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "-"), 0, 0xFF] {
-          var changed = payload
-          changed[index] = byte
-          guard let (id, status) = CompactStatus.read(changed) else { continue }
-          taken += 1
-          #expect(try Uplink(.status, payload: changed) == .status(CommandAnswer(id: id, status: status)))
-          #expect(
-            try Downlink(type: Downlink.receiptType, payload: changed)
-              == Downlink(type: Downlink.receiptType, payload: changed))
-        }
-        #expect(CompactStatus.read(Array(payload[..<index])) == nil)
-      }
-      #expect(CompactStatus.read(payload + [UInt8(ascii: " ")]) == nil)
-    }
-    #expect(taken > 100)
-  }
-}
-
 @Suite struct UplinkTranslationTests {
   let device = "0123456789abcdef"
   let id = UUID().text

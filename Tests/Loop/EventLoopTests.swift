@@ -1,8 +1,9 @@
 import Glibc
-import Loop
 import Synchronization
 import Testing
 import Threads
+
+@testable import Loop
 
 @Suite struct EventLoopTests {
   actor Home {
@@ -163,6 +164,28 @@ import Threads
     }
     #expect(gaps.0 < .milliseconds(20))
     #expect(gaps.1 >= .milliseconds(20))
+  }
+
+  @Test func windowsOfOneLengthEndTogether() throws {
+    let loop = EventLoop()
+    let (together, tick) = try loop.run {
+      var first = Gathering(loop, atMost: .milliseconds(20))
+      var second = Gathering(loop, atMost: .milliseconds(20))
+      var together = false
+      // A window may end between the two, and how crowded it is is found out at the end of a period.
+      for _ in 0..<200 where !together {
+        loop.arrived(100_000)
+        first.began()
+        let before = loop.now
+        try await loop.sleep(for: .milliseconds(1))
+        second.began()
+        together = loop.load.crowd == 1 && before != loop.now && first.next == second.next
+      }
+      return (together, loop.tick(each: .milliseconds(300)))
+    }
+    #expect(together)
+    #expect(loop.tick(after: tick - .milliseconds(1), each: .milliseconds(150)) == tick)
+    #expect(loop.tick(after: tick, each: .milliseconds(300)) == tick + .milliseconds(300))
   }
 
   @Test func whatFlushesOnceRunsAfterAllJobsAndNotAgain() throws {

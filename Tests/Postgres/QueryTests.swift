@@ -25,6 +25,9 @@ import Testing
       #expect(try row["deviceId"].decode(String.self) == "x")
       #expect(row["n"].isNull)
       #expect(try row["n"].decode(Int?.self) == nil)
+      for name in ["n", "deviceId", "a", "a", "deviceId", "n"] {
+        #expect(row[name].isNull == (name == "n"), "in any order")
+      }
       #expect(throws: PostgresError.self) { try row["deviceid"].decode(String.self) }
       #expect(throws: PostgresError.self) { try row["n"].decode(Int.self) }
       #expect(throws: PostgresError.self) { try row["deviceId"].decode(Int.self) }

@@ -66,5 +66,23 @@ import Wire
     let rows = try await database.query("SELECT records FROM outbox").decode([UInt8].self)
     #expect(rows.count == 1)
     #expect(same(try PackedRecords.unpack(rows.first ?? []), events))
+
+    // Records of one transaction are much alike: a server that can compresses them into their page.
+    let many = (0..<100).map { number in
+      Event(
+        topic: .commandsEvents, key: "0123456789abcdef", type: "martlet.command.created",
+        json: ["number": .int(Int64(number)), "status": "PENDING"], traceparent: TraceContext().traceparent)
+    }
+    try await database.query(Outbox.insert(many))
+    let (stored, size, packed) = try #require(
+      await database.query(
+        "SELECT pg_column_size(records), octet_length(records), records FROM outbox ORDER BY id DESC LIMIT 1"
+      ).first
+    ).decode((Int32, Int32, [UInt8]).self)
+    #expect(same(try PackedRecords.unpack(packed), many))
+    let canCompress = try await database.query(
+      "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+    ).decode(Bool.self)
+    #expect(canCompress != [true] || stored < size / 2)
   }
 }

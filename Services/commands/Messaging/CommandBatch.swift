@@ -227,16 +227,17 @@ struct CommandBatch {
 
   @discardableResult
   private mutating func apply(_ occurrence: CommandOccurrence, to id: UUID) -> CommandOutcome {
-    guard var command = commands[id] else { return .ignored }
-    let outcome = command.state.apply(occurrence, timeouts: command.head.timeouts, by: replica)
-    if outcome != .ignored {
-      records.append(
-        CommandRecords.changed(
-          command.head, command.state, by: occurrence.event,
-          at: outcome == .progresses ? occurrence.at : command.state.timeline.last?.at ?? occurrence.at))
-      commands[id] = command
-      if command.isWithdrawn(by: occurrence.event) { records.append(CommandRecords.withdrawn(command.head)) }
-    }
+    guard let place = commands.index(forKey: id) else { return .ignored }
+    // In its place: a copy would be taken and given back for each of its texts.
+    let head = commands.values[place].head
+    let outcome = commands.values[place].state.apply(occurrence, timeouts: head.timeouts, by: replica)
+    guard outcome != .ignored else { return outcome }
+    let command = commands.values[place]
+    records.append(
+      CommandRecords.changed(
+        head, command.state, by: occurrence.event,
+        at: outcome == .progresses ? occurrence.at : command.state.timeline.last?.at ?? occurrence.at))
+    if command.isWithdrawn(by: occurrence.event) { records.append(CommandRecords.withdrawn(head)) }
     return outcome
   }
 

@@ -20,8 +20,8 @@ struct LoadedCommand: Sendable {
 extension CommandStore {
   static let movingColumns = """
     id, organisation_id, device_id, type, lane, deliver_seconds, acknowledge_seconds, complete_seconds, traceparent,
-    status, reason, sent_at, acknowledged_at, deadline, attempts, rev, late_outcome,
-    wait_ms IS NOT NULL AND heard_at IS NULL AS awaits_device, exclusive
+    status, reason, sent_at, acknowledged_at, deadline, attempts,
+    wait_ms IS NOT NULL AND heard_at IS NULL AS awaits_device, late_outcome, rev, exclusive
     """
 
   // Or two transactions wait for each other in a circle: each that moves commands locks rows of `waiting_device` first, by device, then rows of
@@ -86,18 +86,17 @@ extension CommandStore {
 
   /// Reads what `movingColumns` names.
   static func moving(_ row: PostgresRow) throws -> LoadedCommand {
-    let status = try row["status"].decode(String.self).status
-    let deadline: Date? = try row["deadline"].decode()
-    let rev: Int64 = try row["rev"].decode()
+    // In the order of the columns.
+    let head = try head(row)
     let state = CommandState(
-      status: status, reason: try row["reason"].decode(), sentAt: try row["sent_at"].decode(),
-      acknowledgedAt: try row["acknowledged_at"].decode(), completedAt: nil, deadline: deadline,
-      attempts: try row["attempts"].decode(), result: nil, error: nil,
-      awaitsDevice: try row["awaits_device"].decode(),
-      lateOutcome: try row["late_outcome"].decode(PostgresJSON?.self).map(JSON.init(stored:)), rev: rev,
-      timeline: [])
+      status: try row["status"].decode(String.self).status, reason: try row["reason"].decode(),
+      sentAt: try row["sent_at"].decode(), acknowledgedAt: try row["acknowledged_at"].decode(),
+      completedAt: nil, deadline: try row["deadline"].decode(), attempts: try row["attempts"].decode(),
+      result: nil, error: nil, awaitsDevice: try row["awaits_device"].decode(),
+      lateOutcome: try row["late_outcome"].decode(PostgresJSON?.self).map(JSON.init(stored:)),
+      rev: try row["rev"].decode(), timeline: [])
     return LoadedCommand(
-      head: try head(row), readRev: rev, readDeadline: deadline, readStatus: status,
+      head: head, readRev: state.rev, readDeadline: state.deadline, readStatus: state.status,
       isExclusive: try row["exclusive"].decode(), state: state)
   }
 

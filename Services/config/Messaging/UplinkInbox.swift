@@ -15,7 +15,7 @@ struct UplinkInbox: Sendable {
   static var configuration: BatchConsumer.Configuration {
     var configuration = BatchConsumer.Configuration(name: "uplink", topic: .deviceUplink)
     configuration.maximumBatch = 2000
-    configuration.gathering = .milliseconds(50)
+    configuration.gathering = .milliseconds(100)
     return configuration
   }
 

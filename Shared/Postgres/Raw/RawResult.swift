@@ -1,5 +1,6 @@
 import CPQ
 import Glibc
+import Synchronization
 
 /// Owns one `PGresult`.
 ///
@@ -17,6 +18,8 @@ final class RawResult: @unchecked Sendable {
   let status: Status
   let rowCount: Int
   let columnCount: Int
+  /// Columns are mostly asked for in their order: the search begins behind the one that was found last.
+  private let nextColumn = Atomic(0)
 
   init(_ pointer: OpaquePointer) {
     self.pointer = pointer
@@ -60,16 +63,21 @@ final class RawResult: @unchecked Sendable {
     PQfname(pointer, Int32(truncatingIfNeeded: column)).map { String(cString: $0) } ?? "?"
   }
 
-  /// The first column of this name. (`PQfnumber` folds upper case, which breaks `AS "deviceId"`.)
+  /// A column of this name. (`PQfnumber` folds upper case, which breaks `AS "deviceId"`.)
   func column(named name: String) -> Int? {
     var name = name
     return name.withUTF8 { bytes in
       let name = UnsafeRawBufferPointer(bytes).assumingMemoryBound(to: CChar.self)
-      return (0..<columnCount).first { column in
-        guard let found = PQfname(pointer, Int32(truncatingIfNeeded: column)), let wanted = name.baseAddress
-        else { return false }
-        return strncmp(found, wanted, name.count) == 0 && found[name.count] == 0
+      let start = nextColumn.load(ordering: .relaxed)
+      for offset in 0..<columnCount {
+        let column = start + offset < columnCount ? start + offset : start + offset - columnCount
+        guard let found = PQfname(pointer, Int32(truncatingIfNeeded: column)), let wanted = name.baseAddress,
+          strncmp(found, wanted, name.count) == 0, found[name.count] == 0
+        else { continue }
+        nextColumn.store(column + 1 < columnCount ? column + 1 : 0, ordering: .relaxed)
+        return column
       }
+      return nil
     }
   }
 

@@ -9,7 +9,13 @@ struct Positions {
   /// The moves that applying these messages makes, one for each partition.
   func moves(for messages: [KafkaMessage]) -> [ConsumerOffsets.Move] {
     var last: [KafkaPartition: Int64] = [:]
-    for message in messages {
+    // Those of one partition mostly stand together: only the last of each such run is noted.
+    for (index, message) in messages.enumerated() {
+      if index + 1 < messages.count, messages[index + 1].partition == message.partition,
+        messages[index + 1].topic == message.topic
+      {
+        continue
+      }
       last[KafkaPartition(topic: message.topic, partition: message.partition)] = message.offset
     }
     return last.map { partition, offset in

@@ -79,5 +79,15 @@ extension Outbox {
         DROP TABLE outbox_unpacked;
         DROP FUNCTION outbox_field;
         """),
+    PostgresMigration(
+      name: "V0006_outbox_compressed",
+      // A row's records are much alike: LZ4 makes a fifth of them, so that they mostly fit into their page. That halves what a
+      // command writes to the log of the database, and costs less than writing it. A server that was built without stays.
+      sql: """
+        DO $$ BEGIN
+          ALTER TABLE outbox ALTER COLUMN records SET STORAGE MAIN, ALTER COLUMN records SET COMPRESSION lz4;
+        EXCEPTION WHEN feature_not_supported THEN NULL;
+        END $$;
+        """),
   ]
 }

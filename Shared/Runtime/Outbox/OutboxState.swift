@@ -68,17 +68,28 @@ struct OutboxState {
 
   // MARK: What comes
 
-  /// A row was committed or read.
-  mutating func took(_ row: Int64, _ events: some Collection<Event?>, createdAt: Date) {
+  /// A row was read.
+  /// - Parameter events: nil for those that this version does not know.
+  mutating func took(_ row: Int64, read events: [Event?], createdAt: Date) {
+    took(
+      row, events.enumerated().compactMap { index, event in event.map { (index, $0) } },
+      stays: events.contains { $0 == nil }, createdAt: createdAt)
+  }
+
+  /// A row was committed.
+  mutating func took(_ row: Int64, _ events: [Event], createdAt: Date) {
+    took(row, events.enumerated().map { ($0, $1) }, stays: false, createdAt: createdAt)
+  }
+
+  private mutating func took(_ row: Int64, _ events: [(Int, Event)], stays: Bool, createdAt: Date) {
     guard rows[row] == nil else { return }
-    let known = events.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
-    var state = Row(open: known, urgent: 0)
-    state.stays = known < events.count
-    for case let event? in events where event.isUrgent { state.urgent += 1 }
-    rows[row] = state
-    for (index, event) in events.enumerated() {
-      if let event { add(Entry(row: row, index: index, event: event, createdAt: createdAt)) }
+    var state = Row(open: events.count, urgent: 0)
+    state.stays = stays
+    for (index, event) in events {
+      if event.isUrgent { state.urgent += 1 }
+      add(Entry(row: row, index: index, event: event, createdAt: createdAt))
     }
+    rows[row] = state
     finishIfDone(row)
   }
 

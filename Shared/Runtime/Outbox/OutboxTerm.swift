@@ -47,7 +47,7 @@ final class OutboxTerm {
   func takeHanded(_ id: Int64) {
     guard let records = handed.removeValue(forKey: id), let place = records.place else { return }
     handedBytes -= Self.size(records)
-    state.took(id, records.events.lazy.map(Optional.some), createdAt: place.createdAt)
+    state.took(id, records.events, createdAt: place.createdAt)
   }
 
   /// Forgets what was handed over and has been found in the table before, perhaps long ago.
