@@ -9,7 +9,7 @@ import Observability
 /// messages and no others.
 public final class KafkaProducer: Sendable {
   /// How long messages may gather in a crowd, unless told otherwise.
-  public static let window: Duration = .milliseconds(25)
+  public static let window: Duration = .milliseconds(20)
 
   private let loop: EventLoop
   private let core: ProducerCore

@@ -11,7 +11,7 @@ struct UplinkInbox: Sendable {
   let service: ConfigService
 
   /// How it is consumed. A busy topic gathers, so that what is passed over costs few fetches and transactions: by
-  /// itself, at 600 records a second, each fetch costs 0.1 ms here and more at the broker.
+  /// itself, at 600 records a second, each fetch costs 0.1 ms here and more at the broker; at rest it is most of what config does.
   static var configuration: BatchConsumer.Configuration {
     var configuration = BatchConsumer.Configuration(name: "uplink", topic: .deviceUplink)
     configuration.maximumBatch = 2000
