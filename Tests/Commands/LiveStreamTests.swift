@@ -12,7 +12,10 @@ import Wire
 @testable import CommandsService
 
 /// Live events on a real Kafka, by two replicas of the service.
-@Suite("Live events: two replicas on Kafka", .timeLimit(.minutes(2)))
+///
+/// One test at a time: `slow` publishes thousands of records on the same topics, and repeats are known of the last hundred of
+/// a partition only.
+@Suite("Live events: two replicas on Kafka", .serialized, .timeLimit(.minutes(2)))
 struct LiveStreamTests {
   /// A reader of the test: what it was told by now.
   final class Client: Sendable {
