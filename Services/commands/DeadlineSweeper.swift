@@ -40,7 +40,7 @@ struct DeadlineSweeper: Service {
       } catch {
         logger.warning("looking again shortly", ["error": "\(error)"])
       }
-      try await loop.sleep(until: loop.tick(each: Self.pause))
+      try await loop.sleep(untilTickOf: Self.pause)
     }
   }
 }

@@ -53,6 +53,9 @@ extension EventLoop {
     try Task.checkCancellation()
   }
 
+  /// The same, until the next tick of that length.
+  public func sleep(untilTickOf length: Duration) async throws { try await sleep(until: tick(each: length)) }
+
   /// Waits until all jobs of this turn have run, or all of the first turn that is not before `time`: what has come until
   /// then makes one batch. It cannot be cancelled.
   public func endOfTurn(notBefore time: ContinuousClock.Instant? = nil) async {

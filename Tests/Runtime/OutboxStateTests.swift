@@ -13,7 +13,7 @@ import Wire
   }
 
   private func took(_ state: inout OutboxState, _ row: Int64, _ events: [Event?]) {
-    state.took(row, read: events, createdAt: Date(timeIntervalSince1970: 0))
+    state.took(row, events, createdAt: Date(timeIntervalSince1970: 0))
   }
 
   /// Reports the whole batch.

@@ -1,6 +1,7 @@
 import BridgeDomain
 import FoundationEssentials
 import Kafka
+import Runtime
 import Wire
 
 /// One record of `martlet.device.downlink`, read.
@@ -64,11 +65,7 @@ struct DownlinkBatch: Sendable {
         let record = try DownlinkRecord(message)
         if case .withdraw(let id) = record.downlink { withdrawn.insert(id) } else { records.append(record) }
       } catch {
-        deadLetters.append(
-          .deadLetter(
-            origin: "\(message.topic)/\(message.partition)@\(message.offset)",
-            key: message.keyText, reason: Rejection.reason(error),
-            payload: message.value ?? []))
+        deadLetters.append(message.deadLetter(Rejection.reason(error)))
       }
       next[KafkaPartition(topic: message.topic, partition: message.partition)] = message.offset + 1
     }

@@ -19,7 +19,7 @@ struct DocumentSweeper: Service {
     var nextPlans = ContinuousClock.now
     var (orphans, nextOrphans) = (ConfigService.OrphanScan(), ContinuousClock.now)
     while true {
-      try await loop.sleep(until: loop.tick(each: Self.interval))
+      try await loop.sleep(untilTickOf: Self.interval)
       do {
         while try await service.clearDeletedDevices(limit: Self.batch) == Self.batch {}
         if .now >= nextPlans {

@@ -33,8 +33,8 @@ struct UplinkInbox: Sendable {
         case .reported, .published: if let item = try Self.news(kind, message) { news.append(item) }
         case .presence, .retainedPresence:
           if let word = try Self.word(kind, message) {
-            words.append((Self.deviceId(message), word))
-            if case .said(online: true, _) = word { came.insert(Self.deviceId(message)) }
+            words.append((message.keyText, word))
+            if case .said(online: true, _) = word { came.insert(message.keyText) }
           }
         case .artefactRequest: if let request = try Self.request(message) { requests.append(request) }
         case .brokerConnected: brokerCame = max(message.eventTime, brokerCame ?? .distantPast)
@@ -42,7 +42,7 @@ struct UplinkInbox: Sendable {
         }
         if kind.isFromDevice, kind != .presence {
           let word = PresenceWord.heard(at: message.eventTime, isInOrder: kind == .state)
-          words.append((Self.deviceId(message), word))
+          words.append((message.keyText, word))
         }
       } catch { result.reject(message, error) }
     }
@@ -59,12 +59,8 @@ struct UplinkInbox: Sendable {
       return nil
     }
     return ArtefactRequest(
-      question: .init(deviceId: deviceId(message), sha256: sha256),
+      question: .init(deviceId: message.keyText, sha256: sha256),
       traceparent: message.header(EventHeader.traceparent))
-  }
-
-  private static func deviceId(_ message: KafkaMessage) -> String {
-    message.keyText
   }
 
   /// What the broker had retained may be old: that a device is there may be all that is left of its coming, that it is gone
@@ -85,7 +81,7 @@ struct UplinkInbox: Sendable {
     default: return nil
     }
     return DeviceObservation(
-      deviceId: Self.deviceId(message), at: message.eventTime,
+      deviceId: message.keyText, at: message.eventTime,
       traceparent: message.header(EventHeader.traceparent), kind: observed)
   }
 }

@@ -94,6 +94,7 @@ extension AdminHandle {
     while true {
       let existing = try raw.metadata(nil, end - .now)
       guard topics.contains(where: { existing[$0.name] == nil }), .now < end else { return }
+      // Nobody tells of it: it is asked for again.
       usleep(25_000)
     }
   }

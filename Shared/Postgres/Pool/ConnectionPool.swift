@@ -130,7 +130,7 @@ final class ConnectionPool: Sendable {
   }
 
   private func tick() async {
-    while (try? await loop.sleep(until: loop.tick(each: .milliseconds(250)))) != nil {
+    while (try? await loop.sleep(untilTickOf: .milliseconds(250))) != nil {
       let dead = guarded.withLock { guarded in
         // Under the lock nobody else has the idle ones.
         guarded.pool.idle.filter { guarded.sessions[$0].map { !Self.isQuiet($0.socket) } ?? false }

@@ -5,7 +5,7 @@ import Synchronization
 /// Owns one `PGresult`.
 ///
 /// `@unchecked Sendable`: libpq never changes a result once `PQgetResult` has given it out, all functions used
-/// here only read it, and it is freed in `deinit`, when nobody else has it.
+/// here only read it, and it is freed in `deinit`, when nobody else has it. Where the next column is sought is atomic.
 final class RawResult: @unchecked Sendable {
   /// What kind of answer it is.
   enum Status {
@@ -63,7 +63,7 @@ final class RawResult: @unchecked Sendable {
     PQfname(pointer, Int32(truncatingIfNeeded: column)).map { String(cString: $0) } ?? "?"
   }
 
-  /// A column of this name. (`PQfnumber` folds upper case, which breaks `AS "deviceId"`.)
+  /// The column of this name; of two that have it, either. (`PQfnumber` folds upper case, which breaks `AS "deviceId"`.)
   func column(named name: String) -> Int? {
     var name = name
     return name.withUTF8 { bytes in

@@ -187,7 +187,7 @@ public actor BatchConsumer: Service {
     let result = try await database.withTransaction { [offsets, topic, apply, outbox] connection in
       try await connection.enqueue([offsets.move(moves, of: topic)])
       let result = try await apply(messages, connection)
-      let letters = result.rejected.map { Self.deadLetter($0.message, $0.reason) }
+      let letters = result.rejected.map { $0.message.deadLetter($0.reason) }
       try await outbox.tell(letters, on: connection)
       return result
     }
@@ -207,7 +207,7 @@ public actor BatchConsumer: Service {
     let moves = positions.moves(for: [message])
     try await database.withTransaction { [offsets, topic, outbox] connection in
       try await connection.enqueue([offsets.move(moves, of: topic)])
-      try await outbox.tell([Self.deadLetter(message, "\(error)")], on: connection)
+      try await outbox.tell([message.deadLetter("\(error)")], on: connection)
     }
     finished(moves, count: 1, consumer)
     note(["\(error)"])
@@ -221,12 +221,5 @@ public actor BatchConsumer: Service {
       logger.warning(
         "set aside on the dead-letter topic", ["reason": reason, "topic": topic])
     }
-  }
-
-  private static func deadLetter(_ message: KafkaMessage, _ reason: String) -> Event {
-    .deadLetter(
-      origin: "\(message.topic)/\(message.partition)@\(message.offset)",
-      key: message.key.map { String(decoding: $0, as: UTF8.self) } ?? "", reason: reason,
-      payload: message.value ?? [])
   }
 }

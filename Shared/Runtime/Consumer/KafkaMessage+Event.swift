@@ -14,6 +14,12 @@ extension KafkaMessage {
     headers.value(of: EventHeader.type).flatMap { $0.withUnsafeBytes { Uplink.Kind(utf8: $0) } }
   }
 
+  /// The same set aside, with where it stood and why.
+  public func deadLetter(_ reason: String) -> Event {
+    .deadLetter(
+      origin: "\(topic)/\(partition)@\(offset)", key: keyText, reason: reason, payload: value ?? [])
+  }
+
   /// Its key as text, mostly the deviceId that it is of; empty for none.
   public var keyText: String { key.map { String(decoding: $0, as: UTF8.self) } ?? "" }
 }

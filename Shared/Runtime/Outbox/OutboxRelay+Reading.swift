@@ -78,7 +78,7 @@ extension OutboxRelay {
       logger.error(
         "a record for a topic that only a newer version knows waits for that version", ["row": "\(row.id)"])
     }
-    term.state.took(row.id, read: row.events, createdAt: row.createdAt)
+    term.state.took(row.id, row.events, createdAt: row.createdAt)
   }
 
   /// Reads again what was parked, for lanes that have room.

@@ -68,24 +68,17 @@ struct OutboxState {
 
   // MARK: What comes
 
-  /// A row was read.
+  /// A row was committed or read.
   /// - Parameter events: nil for those that this version does not know.
-  mutating func took(_ row: Int64, read events: [Event?], createdAt: Date) {
-    took(
-      row, events.enumerated().compactMap { index, event in event.map { (index, $0) } },
-      stays: events.contains { $0 == nil }, createdAt: createdAt)
-  }
-
-  /// A row was committed.
-  mutating func took(_ row: Int64, _ events: [Event], createdAt: Date) {
-    took(row, events.enumerated().map { ($0, $1) }, stays: false, createdAt: createdAt)
-  }
-
-  private mutating func took(_ row: Int64, _ events: [(Int, Event)], stays: Bool, createdAt: Date) {
+  mutating func took(_ row: Int64, _ events: [Event?], createdAt: Date) {
     guard rows[row] == nil else { return }
-    var state = Row(open: events.count, urgent: 0)
-    state.stays = stays
-    for (index, event) in events {
+    var state = Row(open: 0, urgent: 0)
+    for (index, event) in events.enumerated() {
+      guard let event else {
+        state.stays = true
+        continue
+      }
+      state.open += 1
       if event.isUrgent { state.urgent += 1 }
       add(Entry(row: row, index: index, event: event, createdAt: createdAt))
     }
