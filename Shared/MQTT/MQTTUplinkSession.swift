@@ -32,7 +32,8 @@ public final class MQTTUplinkSession: Sendable {
   ///   - maximumBatch: the most messages of a batch; at least 1.
   ///   - maximumBytes: a batch with so many bytes of payload takes no more.
   ///   - window: in a crowd batches begin at most once in this time.
-  ///   - company: when it is quiet a batch waits for this; without it begins at once.
+  ///   - patience: when it is quiet, how long a batch of this message may wait for what probably follows it; one with a message
+  ///     that waits for nothing (the default: none does) begins at once.
   ///   - logger: for connections lost and refused, and for `handle`'s errors.
   ///   - reconnects: whether it tries again when the connection is lost or was not made. Where several take turns with
   ///     a client id it must not: Mosquitto 2.0.11 closes the connection of one that was taken over without a word, and
@@ -43,7 +44,8 @@ public final class MQTTUplinkSession: Sendable {
   public init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription],
     maximumBatch: Int = 1000, maximumBytes: Int = 8 << 20, window: Duration = .milliseconds(5),
-    company: Company? = nil, logger: Logger, reconnects: Bool = true,
+    patience: @escaping @Sendable (MQTTMessage) -> Duration = { _ in .zero }, logger: Logger,
+    reconnects: Bool = true,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping @Sendable (MQTTSessionState) -> Void = { _ in }
   ) {
@@ -53,7 +55,7 @@ public final class MQTTUplinkSession: Sendable {
       UplinkLink(
         configuration: configuration, loop: loop, subscriptions: subscriptions,
         limits: UplinkLink.Limits(messages: max(1, maximumBatch), bytes: maximumBytes),
-        gathering: Gathering(loop, atMost: window), company: company, logger: logger, standing: standing,
+        gathering: Gathering(loop, atMost: window), patience: patience, logger: logger, standing: standing,
         tally: tally, reconnects: reconnects, handle: handle, onState: onState))
   }
 

@@ -221,25 +221,4 @@ import Threads
     #expect(told.withLock { $0 }.count { $0 == "over" } == 1)
     #expect(told.withLock { $0 }.contains("cancelled") == false)
   }
-
-  @Test func whatComesAloneWaitsForCompanyAndNotLonger() throws {
-    let loop = EventLoop()
-    let gone = Locked<[Int]>([])
-    let (soon, never) = try loop.run {
-      let company = Company(loop, of: 3, atMost: .seconds(60))
-      let first = loop.task {
-        await company.join(1)
-        gone.withLock { $0.append(1) }
-      }
-      try await loop.sleep(for: .milliseconds(20))
-      let alone = gone.withLock { $0.isEmpty }
-      await company.join(2)
-      await first.value
-      let impatient = Company(loop, of: 3, atMost: .milliseconds(1))
-      await impatient.join(1)
-      return (alone, gone.withLock { $0 })
-    }
-    #expect(soon)
-    #expect(never == [1])
-  }
 }

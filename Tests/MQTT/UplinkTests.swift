@@ -29,7 +29,8 @@ final class Inbox: Sendable {
 
 extension Bench {
   func uplink(
-    _ id: String, _ filters: [String], maximumBatch: Int = 1000, company: Company? = nil,
+    _ id: String, _ filters: [String], maximumBatch: Int = 1000,
+    patience: @escaping @Sendable (MQTTMessage) -> Duration = { _ in .zero },
     change: (inout MQTTConfiguration) -> Void = { _ in },
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void
   ) -> MQTTUplinkSession {
@@ -40,7 +41,7 @@ extension Bench {
     change(&configuration)
     let uplink = MQTTUplinkSession(
       configuration: configuration, loop: loop, subscriptions: filters.map { MQTTSubscription($0) },
-      maximumBatch: maximumBatch, company: company,
+      maximumBatch: maximumBatch, patience: patience,
       logger: logger, handle: handle)
     uplink.start()
     return uplink
@@ -94,26 +95,36 @@ extension Bench {
     #expect(await last.leave())
   }
 
-  @Test func whenItIsQuietABatchWaitsForCompany() async throws {
+  @Test func whenItIsQuietABatchWaitsForWhatFollowsAndNotForEver() async throws {
     let bench = Bench(try await .shared())
     let topic = "up/\(Bench.unique())"
     let inbox = Inbox()
-    let company = Company(bench.loop, of: 3, atMost: .seconds(600))
-    let uplink = bench.uplink(topic, [topic], company: company) { try inbox.take($0) }
+    let uplink = bench.uplink(
+      topic, [topic],
+      patience: { message in
+        switch message.payload.first {
+        case UInt8(ascii: "?"): .seconds(600)
+        case UInt8(ascii: ","): .milliseconds(1)
+        default: .zero
+        }
+      }
+    ) { try inbox.take($0) }
     try await eventually("up") { uplink.isConnected }
     let sender = try await bench.connected("sender")
-    for (count, text) in ["a", "b"].enumerated() {
+    for (count, text) in ["?a", "?b"].enumerated() {
       _ = try await sender.session.publish(MQTTMessage(topic, text))
       try await eventually("it is read") { uplink.counters.received == count + 1 }
     }
     #expect(inbox.batches == [])
-    bench.loop.execute { company.join(1) }
-    try await eventually("they go together") { inbox.batches == [["a", "b"]] }
-    // One that waits is handled before the end.
     _ = try await sender.session.publish(MQTTMessage(topic, "c"))
-    try await eventually("it is read") { uplink.counters.received == 3 }
+    try await eventually("they go with what does not wait") { inbox.batches == [["?a", "?b", "c"]] }
+    _ = try await sender.session.publish(MQTTMessage(topic, ",d"))
+    try await eventually("nothing follows") { inbox.batches.last == [",d"] }
+    // One that waits is handled before the end.
+    _ = try await sender.session.publish(MQTTMessage(topic, "?e"))
+    try await eventually("it is read") { uplink.counters.received == 5 }
     #expect(await uplink.leave())
-    #expect(inbox.batches == [["a", "b"], ["c"]])
+    #expect(inbox.batches.last == ["?e"])
   }
 
   @Test func severalUplinksShareALoopAndATakeoverGetsWhatWaits() async throws {

@@ -14,17 +14,54 @@ struct ConfirmedProducer: Sendable {
   private let encoder = EventEncoder(service: "bridge")
   private let ids = RecordIds()
   private let logger: Logger
+  private let held: LoopBound<(reports: HeldReports<HeldBatch>, timer: LoopTimer?, gathering: Gathering)>
 
   init(loop: EventLoop, producer: KafkaProducer, logger: Logger) {
     self.loop = loop
     self.producer = producer
     self.logger = logger
+    held = LoopBound(loop, (HeldReports(), nil, Gathering(loop, atMost: KafkaProducer.window)))
   }
 
   /// Returns when all are in the log, in order for each key. Waits Kafka out for as long as it takes.
+  ///
+  /// - Parameter reports: may wait for what their devices say, a moment or, in a crowd, a window of the producer.
   /// - Throws: when the task is cancelled or the producer has ended: then nothing is certain.
-  func send(_ events: [Event]) async throws {
-    guard !events.isEmpty else { return }
+  func send(_ events: [Event], andWithAnswers reports: [Event] = []) async throws {
+    let batch = HeldBatch(loop, of: reports.count)
+    if !reports.isEmpty { hold(reports, with: batch) }
+    if !events.isEmpty {
+      let before = held.value.reports.take(before: events)
+      try await confirm(before, and: events)
+    }
+    try await batch.confirmed()
+  }
+
+  private func hold(_ reports: [Event], with batch: HeldBatch) {
+    let window = held.value.gathering.window
+    let now = ContinuousClock.now
+    let end = window > .zero ? loop.tick(after: now + window, each: window) : now + Patience.forAnswer
+    for report in reports { held.value.reports.hold(report, until: end, batch) }
+    wakeWhenDue()
+  }
+
+  private func wakeWhenDue() {
+    guard held.value.timer == nil, let next = held.value.reports.next else { return }
+    held.value.timer = loop.schedule(at: next) { [self] in
+      held.value.timer = nil
+      let due = held.value.reports.takeDue(at: loop.now)
+      wakeWhenDue()
+      if !due.isEmpty { loop.task { try? await self.confirm(due, and: []) } }
+    }
+  }
+
+  private func confirm(_ reports: [HeldReports<HeldBatch>.Report], and events: [Event]) async throws {
+    let result = await Result { try await confirm(reports.map(\.event) + events) }
+    for report in reports { report.ticket.settle(result) }
+    try result.get()
+  }
+
+  private func confirm(_ events: [Event]) async throws {
     let now = Date.now
     var left = encoder.messages(events.count) { (events[$0], ids.next(), events[$0].time ?? now) }
     var backoff: Duration = .milliseconds(50)
@@ -60,6 +97,25 @@ struct ConfirmedProducer: Sendable {
       "given up: the topic takes no record of this size",
       ["topic": message.topic, "bytes": "\(message.value?.count ?? 0)"])
     return false
+  }
+}
+
+/// Reports that are held together: whoever holds them waits for all.
+private final class HeldBatch: Sendable {
+  private let state: LoopBound<(left: Int, failure: (any Error)?, waiter: UnsafeContinuation<Void, Never>?)>
+
+  init(_ loop: EventLoop, of count: Int) { state = LoopBound(loop, (count, nil, nil)) }
+
+  /// One of them is confirmed, or nothing is certain of it.
+  func settle(_ result: Result<Void, any Error>) {
+    state.value.left -= 1
+    if case .failure(let error) = result { state.value.failure = error }
+    if state.value.left == 0 { state.value.waiter.take()?.resume() }
+  }
+
+  func confirmed() async throws {
+    if state.value.left > 0 { await withUnsafeContinuation { state.value.waiter = $0 } }
+    if let failure = state.value.failure { throw failure }
   }
 }
 

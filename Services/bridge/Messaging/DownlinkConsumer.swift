@@ -14,8 +14,9 @@ import Wire
 /// of ours that it could live with.
 final class DownlinkConsumer: Service {
   static let group = "martlet-bridge-downlink"
-  /// Of so many batches the reports may be on their way: they leave on the producer's window, and no batch is to wait for it.
-  private static let mostConfirming = 4
+  /// Of so many records the reports may be on their way: they wait for answers and for the producer's window, and no batch is to
+  /// wait for them.
+  private static let mostConfirming = 2_000
 
   private let loop: EventLoop
   private let consumer: KafkaConsumer
@@ -65,7 +66,7 @@ final class DownlinkConsumer: Service {
   }
 
   private func consume() async throws {
-    var confirming: [Task<Void, any Error>] = []
+    var confirming: [(task: Task<Void, any Error>, count: Int)] = []
     do {
       while true {
         let messages = try await consumer.nextBatch(maximumCount: 500, wait: .seconds(1))
@@ -73,17 +74,19 @@ final class DownlinkConsumer: Service {
         let batch = DownlinkBatch(messages)
         let work = loop.task { await self.publish(batch) }
         guard let reports = await work.value else { break }
-        if confirming.count == Self.mostConfirming { try await confirming.removeFirst().value }
-        confirming.append(
-          loop.task(throwing: { [last = confirming.last] in
-            try await self.confirm(reports, batch, after: last)
-          }))
+        while confirming.reduce(messages.count, { $0 + $1.count }) > Self.mostConfirming {
+          try await confirming.removeFirst().task.value
+        }
+        let task = loop.task(throwing: { [last = confirming.last?.task] in
+          try await self.confirm(reports, batch, after: last)
+        })
+        confirming.append((task, messages.count))
       }
     } catch {
-      await finish(confirming.last)
+      await finish(confirming.last?.task)
       throw error
     }
-    await finish(confirming.last)
+    await finish(confirming.last?.task)
   }
 
   /// The last batches' reports, unless Kafka is away.
@@ -92,19 +95,19 @@ final class DownlinkConsumer: Service {
     _ = await Bounded.run(loop, .seconds(1)) { try? await confirming.value }
   }
 
-  private func publish(_ batch: DownlinkBatch) async -> [Event]? {
+  private func publish(_ batch: DownlinkBatch) async -> DownlinkReports? {
     await publisher.publish(batch.records) { [consumer] in consumer.assignment.contains($0.partition) }
   }
 
   /// - Parameter last: what confirms the batch before.
-  private func confirm(_ reports: [Event], _ batch: DownlinkBatch, after last: Task<Void, any Error>?)
-    async throws
-  {
+  private func confirm(
+    _ reports: DownlinkReports, _ batch: DownlinkBatch, after last: Task<Void, any Error>?
+  ) async throws {
     if !batch.deadLetters.isEmpty {
       metrics.downlinkDeadLetters.increment(by: batch.deadLetters.count)
       logger.error("downlinks set aside on the dead-letter topic", ["count": "\(batch.deadLetters.count)"])
     }
-    try await producer.send(reports + batch.deadLetters)
+    try await producer.send(reports.urgent + batch.deadLetters, andWithAnswers: reports.patient)
     try await last?.value
     done.withLock { $0.merge(batch.next) { $1 } }
     consumer.commit(batch.next)
@@ -116,11 +119,5 @@ final class DownlinkConsumer: Service {
     _ = await Bounded.run(loop, .seconds(1)) { [consumer] in try? await consumer.commitAndWait(next) }
     await session.end()
     await consumer.close(timeout: .seconds(1))
-  }
-}
-
-extension Result where Failure == any Error, Success: Sendable {
-  fileprivate init(_ body: () async throws -> Success) async {
-    do { self = .success(try await body()) } catch { self = .failure(error) }
   }
 }

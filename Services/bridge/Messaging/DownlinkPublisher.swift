@@ -47,7 +47,9 @@ actor DownlinkPublisher {
   /// Returns when the broker has answered all.
   /// - Parameter isOurs: whether a record is still this replica's to publish, asked before anything is repeated.
   /// - Returns: what to report, in order; nil when it was stopped before.
-  func publish(_ records: [DownlinkRecord], isOurs: @Sendable (DownlinkRecord) -> Bool) async -> [Event]? {
+  func publish(_ records: [DownlinkRecord], isOurs: @Sendable (DownlinkRecord) -> Bool) async
+    -> DownlinkReports?
+  {
     let unheard = Set(records.compactMap(\.answerFilter).filter { !answers.hears($0) })
     if !unheard.isEmpty {
       _ = await Bounded.run(loop, .seconds(1)) { [answers] in await answers.want(unheard) }
@@ -73,9 +75,12 @@ actor DownlinkPublisher {
       backoff = min(backoff * 2, .seconds(2))
       round.open.removeAll { !isOurs(records[$0]) }
     }
-    return zip(records, round.reports).compactMap { record, report in
-      report.map { record.event($0.seen(by: replica)) }
+    var reports = DownlinkReports()
+    for (record, report) in zip(records, round.reports) {
+      guard let report else { continue }
+      reports.add(record.event(report.seen(by: replica)), report, on: record)
     }
+    return reports
   }
 
   private struct Round {
@@ -186,5 +191,17 @@ actor DownlinkPublisher {
       return
     }
     self.report(report, index, &round)
+  }
+}
+
+/// What became of a batch, in order.
+struct DownlinkReports: Sendable {
+  private(set) var urgent: [Event] = []
+  /// Those that wait for the answers of their devices: they come in the same record batch, before them.
+  private(set) var patient: [Event] = []
+
+  /// What a device with a protocol of its own answers comes under another key, and does not find its report.
+  mutating func add(_ event: Event, _ report: Uplink, on record: DownlinkRecord) {
+    if case .sent = report, record.answerFilter == nil { patient.append(event) } else { urgent.append(event) }
   }
 }

@@ -45,8 +45,10 @@ struct DownlinkRecord: Sendable {
     DownlinkPlan(downlink, record: payload, deviceId: deviceId, traceparent: traceparent, now: now)
   }
 
-  /// A report on it, for the services.
-  func event(_ report: Uplink) -> Event { report.event(deviceId: deviceId, traceparent: traceparent) }
+  /// A report on it, for the services: of what has just happened, though it may have to wait.
+  func event(_ report: Uplink) -> Event {
+    report.event(deviceId: deviceId, traceparent: traceparent, time: .now)
+  }
 }
 
 /// What a batch of the downlink topic holds, without the commands that are withdrawn in it: who was held up with a command must

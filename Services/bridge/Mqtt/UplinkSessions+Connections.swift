@@ -14,6 +14,7 @@ extension UplinkSessions {
     let link = MQTTUplinkSession(
       configuration: settings.uplink(name), loop: loop,
       subscriptions: MqttSettings.subscriptions(name, answers: answers), window: KafkaProducer.window,
+      patience: { Patience.after($0.payload) },
       logger: logger, reconnects: false,
       handle: { [handler] messages in
         // A process that was stopped meanwhile: whoever reads the session now has these messages too.

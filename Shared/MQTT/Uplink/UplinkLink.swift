@@ -11,7 +11,7 @@ final class UplinkLink: Link {
   private enum Work {
     case none
     /// The batch may still grow.
-    case gathering(LoopTimer?)
+    case gathering(LoopTimer)
     case handling(Task<Void, Never>)
     /// `handle` threw.
     case pausing(LoopTimer)
@@ -28,8 +28,8 @@ final class UplinkLink: Link {
   private let handling: @Sendable ([MQTTMessage]) async throws -> Void
   private let tally: UplinkTally
   private var gathering: Gathering
-  private let company: Company?
-  /// Those of the batch that the company knows of.
+  private let patience: (MQTTMessage) -> Duration
+  /// So many of the batch have been asked for their patience.
   private var known = 0
 
   private var batch: [MQTTMessage] = []
@@ -48,15 +48,15 @@ final class UplinkLink: Link {
 
   init(
     configuration: MQTTConfiguration, loop: EventLoop, subscriptions: [MQTTSubscription], limits: Limits,
-    gathering: Gathering, company: Company?, logger: Logger, standing: Standing, tally: UplinkTally,
-    reconnects: Bool,
+    gathering: Gathering, patience: @escaping (MQTTMessage) -> Duration, logger: Logger,
+    standing: Standing, tally: UplinkTally, reconnects: Bool,
     handle: @escaping @Sendable ([MQTTMessage]) async throws -> Void,
     onState: @escaping (MQTTSessionState) -> Void
   ) {
     self.limits = limits
     self.reconnects = reconnects
     self.gathering = gathering
-    self.company = company
+    self.patience = patience
     self.tally = tally
     handling = handle
     super.init(
@@ -100,20 +100,18 @@ final class UplinkLink: Link {
     }
   }
 
-  /// In a crowd the batch waits for its window, else for company; without either it begins at once.
+  /// In a crowd the batch waits for its window, else as long as its messages have patience.
   private func gather() {
-    let new = batch.count - known
-    known = batch.count
-    guard case .none = work else { return company?.join(new) ?? () }
+    let isNew = if case .none = work { true } else { false }
     if gathering.next > loop.now {
-      work = .gathering(loop.schedule(at: gathering.next) { [self] in deliver() })
-    } else if let company {
-      work = .gathering(nil)
-      company.join(new) { [self, round] in
-        if round == self.round, case .gathering = work { deliver() }
-      }
-    } else {
-      deliver()
+      if isNew { work = .gathering(loop.schedule(at: gathering.next) { [self] in deliver() }) }
+      return
+    }
+    let patience = batch[known...].map(patience)
+    known = batch.count
+    if patience.contains(where: { $0 <= .zero }) { return deliver() }
+    if isNew, let longest = patience.max() {
+      work = .gathering(loop.schedule(after: longest) { [self] in deliver() })
     }
   }
 
@@ -121,7 +119,7 @@ final class UplinkLink: Link {
 
   /// Has the batch handled, until that has succeeded. Nothing is read or written meanwhile, except pings.
   private func deliver() {
-    if case .gathering(let timer?) = work { loop.cancel(timer) }
+    if case .gathering(let timer) = work { loop.cancel(timer) }
     gathering.began()
     holdEverything()
     round += 1
@@ -171,8 +169,7 @@ final class UplinkLink: Link {
   override func dropped() -> Bool {
     switch work {
     case .none: break
-    case .gathering(let timer): timer.map(loop.cancel)
-    case .pausing(let timer): loop.cancel(timer)
+    case .gathering(let timer), .pausing(let timer): loop.cancel(timer)
     case .handling(let task): task.cancel()
     }
     work = .none
