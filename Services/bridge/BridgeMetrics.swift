@@ -27,7 +27,7 @@ struct BridgeMetrics: Sendable {
 
   init(_ metrics: Metrics) {
     uplinks = Dictionary(
-      uniqueKeysWithValues: Uplink.Kind.allCases.map { kind in
+      uniqueKeysWithValues: Uplink.Kind.allCases.filter { $0 != .series }.map { kind in
         (
           kind,
           metrics.counter(

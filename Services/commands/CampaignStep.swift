@@ -155,7 +155,7 @@ struct CampaignStep: Sendable {
       attempts: 0, result: nil, error: fault, lateOutcome: nil, rev: 1,
       timeline: [
         TimelineEntry(
-          at: now, event: "created", status: .failed, replica: service.replica, detail: fault.message)
+          at: now, event: "created", status: .failed, replica: service.mover.name, detail: fault.message)
       ])
     return Command(
       head: CommandHead(
@@ -199,7 +199,7 @@ struct CampaignStep: Sendable {
             CommandOccurrence(.retried, at: $0.createdAt, detail: "\($0.head.id.text) \(name)")
           )
         }
-      }, by: service.replica, on: connection)
+      }, by: service.mover, on: connection)
     try await connection.enqueue(
       CommandStore.link(retries.map { (id: $0.value.head.id, original: $0.key) }))
     try await service.outbox.tell(records, on: connection)
@@ -221,7 +221,7 @@ struct CampaignStep: Sendable {
       let locked = try answers[1].map { try CommandStore.moving($0) }
       let (turns, records) = try await CommandBatch.apply(
         locked.map { ($0, CommandOccurrence(.cancelled, at: now, detail: work.cancelledBy)) },
-        by: service.replica, on: connection)
+        by: service.mover, on: connection)
       try await service.outbox.tell(records, on: connection)
       try await connection.afterCommit { [service] in service.turns.raise(turns) }
     }

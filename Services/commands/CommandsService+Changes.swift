@@ -14,7 +14,7 @@ extension CommandsService {
       let cancelled = CommandOccurrence(.cancelled, at: Date.now.wholeMilliseconds, detail: principal.name)
       guard
         let done = try await CommandBatch.apply(
-          cancelled, to: id, in: organisation, by: replica, on: connection)
+          cancelled, to: id, in: organisation, by: mover, on: connection)
       else { throw Problem.notFound("command") }
       if done.outcome == .ignored {
         throw Problem.conflict(
@@ -63,7 +63,7 @@ extension CommandsService {
     let retried = CommandOccurrence(.retried, at: command.createdAt, detail: "\(id.text) \(principal.name)")
     guard
       let done = try await CommandBatch.apply(
-        retried, to: original, in: command.head.organisationId, by: replica, on: connection)
+        retried, to: original, in: command.head.organisationId, by: mover, on: connection)
     else { throw Problem.notFound("command") }
     if done.outcome == .ignored { throw Self.noRetry(done.command.state.status) }
     try await connection.enqueue(CommandStore.link(id, retryOf: original))
@@ -81,7 +81,7 @@ extension CommandsService {
       let deleted = CommandOccurrence(.deleted, at: Date.now.wholeMilliseconds, detail: principal.name)
       guard
         let done = try await CommandBatch.apply(
-          deleted, to: id, in: organisation, by: replica, on: connection)
+          deleted, to: id, in: organisation, by: mover, on: connection)
       else {
         throw Problem.notFound("command")
       }

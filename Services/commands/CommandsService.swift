@@ -28,8 +28,7 @@ public struct CommandsService: Sendable {
   private let presence = PresenceMemory()
   private let invariantMetrics: InvariantMetrics
   let patience: Patience
-  /// As timelines name it.
-  let replica: String
+  let mover: Mover
   private let inserts: Batcher<NewCommand, Outcome>
   let unknown: Counter
   /// The newest connection to the broker, as this replica last knew it; nil if that was wrong.
@@ -40,7 +39,8 @@ public struct CommandsService: Sendable {
     patience: Patience = Patience()
   ) {
     self.patience = patience
-    replica = "\(runtime.name)-\(runtime.settings.replica)"
+    let mover = Mover("\(runtime.name)-\(runtime.settings.replica)")
+    self.mover = mover
     let store = CommandStore(database: runtime.database)
     let outbox = runtime.outbox
     self.store = store
@@ -53,12 +53,15 @@ public struct CommandsService: Sendable {
     turns = TurnSignal(runtime.loop)
     let epoch = Locked<Int64?>(nil)
     self.epoch = epoch
+    let hope = Hope()
     idempotency = Idempotency(database: runtime.database)
     inserts = Batcher(runtime.loop, maximum: 500, weight: \.bytes, maximumWeight: 8 << 20) { new in
       // One that was asked for before others knew of a newer epoch is stale, as the table will say.
       let known = new.map(\.epoch).min() ?? 0
-      let inserted = try await Self.insert(new, epoch: known, store, outbox)
+      let inserted = try await Self.insert(new, epoch: known, store, outbox, hope)
       if !inserted.stale.isEmpty { epoch.withLock { $0 = nil } }
+      mover.memory.settle(
+        new.filter { inserted.turns.contains($0.command.head.id) }.map { LoadedCommand(made: $0.command) })
       return new.map { Self.outcome($0, inserted) }
     }
     invariantMetrics = InvariantMetrics(runtime.metrics)
@@ -144,14 +147,30 @@ public struct CommandsService: Sendable {
 
   /// Many, of which nobody is to hear that another transaction was in their way, or that a migration has changed a statement.
   private static func insert(
-    _ new: [NewCommand], epoch: Int64, _ store: CommandStore, _ outbox: OutboxRelay, tries: Int = 3
+    _ new: [NewCommand], epoch: Int64, _ store: CommandStore, _ outbox: OutboxRelay, _ hope: Hope,
+    tries: Int = 3
   ) async throws -> CommandStore.Inserted {
     do {
+      if hope.isThere, new.allSatisfy(\.mayGoAtOnce) {
+        let presence = try await store.database.withTransaction {
+          try await CommandStore.insert(goingAtOnce: new, epoch: epoch, telling: outbox, on: $0)
+        }.withLock { $0 }
+        hope.isFulfilled()
+        return CommandStore.Inserted(
+          turns: Set(new.map(\.command.head.id)),
+          presence: Dictionary(
+            uniqueKeysWithValues: new.compactMap { item in
+              presence[item.device.deviceId].map { (item.command.head.id, $0) }
+            }))
+      }
       return try await store.database.withTransaction {
         try await CommandStore.insert(new, epoch: epoch, telling: outbox, on: $0)
       }
+    } catch let error as PostgresError where error.isMissedGuard {
+      hope.isDashed()
+      return try await insert(new, epoch: epoch, store, outbox, hope, tries: tries)
     } catch let error as PostgresError where (error.isDeadlock || error.isOfStaleStatement) && tries > 1 {
-      return try await insert(new, epoch: epoch, store, outbox, tries: tries - 1)
+      return try await insert(new, epoch: epoch, store, outbox, hope, tries: tries - 1)
     }
   }
 
@@ -211,7 +230,7 @@ public struct CommandsService: Sendable {
       delivery: request.delivery, deviceRecord: device.id, createdAt: now, createdBy: name,
       retryOf: request.retryOf, bulkId: request.bulkId, own: own,
       state: CommandState(
-        createdAt: now, timeouts: timeouts, delivery: request.delivery, by: name, replica: replica))
+        createdAt: now, timeouts: timeouts, delivery: request.delivery, by: name, replica: mover.name))
     let downlink = CommandRecords.downlink(
       command.head, params: command.params, own: own, state: command.state,
       turn: CommandTurn(epoch: epoch, number: 0), of: device.id, by: name, at: now)
@@ -286,10 +305,10 @@ public struct CommandsService: Sendable {
   /// Applies what the uplink topic brought, inside the transaction that moves its offsets.
   /// - Returns: whether there are turns to give, after the commit.
   func apply(_ reports: [(deviceId: String, report: DeviceReport)], on connection: PostgresConnection)
-    async throws -> TurnNews
+    async throws -> TurnsToCome
   {
-    guard !reports.isEmpty else { return TurnNews() }
-    let (missing, turns, records) = try await CommandBatch.apply(reports, by: replica, on: connection)
+    guard !reports.isEmpty else { return TurnsToCome(TurnNews()) }
+    let (missing, turns, records) = try await CommandBatch.apply(reports, by: mover, on: connection)
     let news = presence.news(
       reports.compactMap { report in report.report.presence.map { (report.deviceId, $0) } })
     if !news.isEmpty {
@@ -307,7 +326,7 @@ public struct CommandsService: Sendable {
     guard let now = try await store.timeIfAnyIsDue(at: time) else { return (0, TurnNews()) }
     return try await store.database.withTransaction { connection in
       let (looked, turns, records) = try await CommandBatch.sweep(
-        at: now, limit: limit, by: replica, on: connection)
+        at: now, limit: limit, by: mover, on: connection)
       try await outbox.tell(records, on: connection)
       return (looked, turns)
     }
@@ -328,7 +347,7 @@ public struct CommandsService: Sendable {
   func giveTurns(limit: Int) async throws -> Int {
     guard try await store.isAnyDeviceDue() else { return 0 }
     return try await store.database.withTransaction { connection in
-      let (looked, records) = try await Turns.give(limit: limit, by: replica, on: connection)
+      let (looked, records) = try await Turns.give(limit: limit, by: mover, on: connection)
       try await outbox.tell(records, on: connection)
       return looked
     }
@@ -355,7 +374,7 @@ public struct CommandsService: Sendable {
       let devices = try await DeletedDevices.due(limit: 50, on: connection)
       guard !devices.isEmpty else { return false }
       let (count, records) = try await CommandBatch.end(
-        ofDeleted: devices, at: now, limit: limit, by: replica, on: connection)
+        ofDeleted: devices, at: now, limit: limit, by: mover, on: connection)
       // Else the same devices again, until nothing of theirs is open.
       if count < limit {
         try await connection.enqueue([

@@ -42,6 +42,18 @@ struct TurnNews: Sendable {
   var freed: Set<String> = []
 }
 
+/// The same, some of which is only known with what goes with the commit.
+final class TurnsToCome: Sendable {
+  private let news: Locked<TurnNews>
+
+  init(_ news: TurnNews) { self.news = Locked(news) }
+
+  func mayGo() { news.withLock { $0.mayGo = true } }
+
+  /// After the commit.
+  var value: TurnNews { news.withLock { $0 } }
+}
+
 /// Says that something may go that waited.
 final class TurnSignal: Sendable {
   private let early: Wakeup

@@ -16,9 +16,13 @@ extension Uplink {
     case followed = "martlet.uplink.followed"
     case answer = "martlet.uplink.answer"
     case unreadable = "martlet.uplink.unreadable"
+    /// Several in one record, of which at least one is from the device: `UplinkSeries` reads them.
+    case series = "martlet.uplink.series"
 
     /// Whether the device itself said it, just now.
-    public var isFromDevice: Bool { self == .unreadable || DeviceTopic.uplinks.contains { Kind($0) == self } }
+    public var isFromDevice: Bool {
+      self == .unreadable || self == .series || DeviceTopic.uplinks.contains { Kind($0) == self }
+    }
 
     private static let names = allCases.map { ($0, Array($0.rawValue.utf8)) }
 
@@ -118,6 +122,9 @@ extension Uplink {
       self = .sent(id: id, by: replica)
       return
     }
+    guard kind != .series else {
+      throw JSONFaults([JSONFault(pointer: "", message: "holds several uplinks")])
+    }
     let json = try JSON(parsing: payload, allowsAnyNumber: true)
     var fields = JSONFields(json)
     switch kind {
@@ -144,6 +151,8 @@ extension Uplink {
     case .published: self = .published(revision: Int64(fields.required("revision", .int(0...Int.max))))
     case .brokerConnected: self = .brokerConnected
     case .unreadable: self = .unreadable
+    // Refused above.
+    case .series: self = .unreadable
     case .followed: self = .followed(BindingAnswer(&fields))
     case .answer:
       self = .answer(

@@ -52,7 +52,7 @@ struct BindCommandTests {
         topic: KafkaTopic.deviceUplink.rawValue, partition: 0, offset: 0, key: Array(deviceId.utf8),
         value: uplink.json.bytes, headers: [KafkaHeader(EventHeader.type, uplink.kind.rawValue)],
         timestamp: 1000)
-      let rejected = try await world.fixture.runtime.database.withTransaction {
+      let rejected = try await world.fixture.runtime.database.applying {
         try await inbox.apply([message], $0).rejected
       }
       #expect(rejected.isEmpty)
@@ -116,7 +116,7 @@ struct BindCommandTests {
     try await stored.report([(device.deviceId, .heard(reconnected: true))])
     try await stored.wait(seconds: 400)
     let records = try await stored.database.withTransaction {
-      try await Turns.give(limit: 100, by: "test", on: $0).records
+      try await Turns.give(limit: 100, by: Mover("test"), on: $0).records
     }
     #expect(records.isEmpty)
     #expect(try await stored.number("SELECT count(*) FROM waiting_device") == 0)
@@ -171,7 +171,7 @@ struct BindCommandTests {
         command["deviceId"]?.string.map { ($0, answer(id, .success)) }
       }
     }
-    try await crowd.database.withTransaction { _ = try await crowd.service.apply(reports, on: $0) }
+    try await crowd.database.applying { _ = try await crowd.service.apply(reports, on: $0) }
     #expect(try await crowd.read(campaign)["counts"]?["success"] == 3)
   }
 }

@@ -59,7 +59,7 @@ struct CommandListTests {
     try await other.command()
     func report(_ id: String, _ status: DeviceStatus, of world: World) async throws {
       let answer = CommandAnswer(id: UUID(text: id) ?? UUID(), status: status, result: nil, error: nil)
-      try await fixture.runtime.database.withTransaction {
+      try await fixture.runtime.database.applying {
         _ = try await fixture.service.apply(
           [
             (

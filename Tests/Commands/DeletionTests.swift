@@ -56,7 +56,7 @@ struct DeletionTests {
     }
     // The bridge's own reports are no answers.
     let reports = [try answer(id, .success), try answer(id, nil), try answer(other, .success)]
-    try await world.fixture.runtime.database.withTransaction {
+    try await world.fixture.runtime.database.applying {
       _ = try await world.fixture.service.apply(reports, on: $0)
     }
     let told = try await world.fixture.outbox(world.device.deviceId, .deviceDownlink).filter {

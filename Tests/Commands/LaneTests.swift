@@ -136,8 +136,8 @@ import Wire
         [
           (device.deviceId, .command(exclusive, said, answered: .success)),
           (device.deviceId, .heard(reconnected: false)),
-        ], by: "test", on: connection
-      ).turns
+        ], by: Mover("test"), on: connection
+      ).turns.value
       // Its end is written and not committed.
       #expect(try await other.insert([next], epoch: 0).turns.isEmpty)
       return turns

@@ -8,7 +8,9 @@ struct LifecycleTests {
   static let timeouts = Timeouts(deliver: 10, acknowledge: 20, complete: 30)
   static let start = Date(timeIntervalSince1970: 1_700_000_000)
 
-  static func fresh() -> CommandState { CommandState(createdAt: start, timeouts: timeouts, by: "test") }
+  static func fresh() -> CommandState {
+    CommandState(createdAt: start, timeouts: timeouts, by: "test")
+  }
 
   /// Every cell, written a second time by hand: rows are statuses, columns events in the order of the enumeration.
   static let table: [CommandStatus: String] = [

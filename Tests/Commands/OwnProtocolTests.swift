@@ -63,7 +63,7 @@ struct OwnProtocolTests {
           timestamp: Int64(time.timeIntervalSince1970 * 1000))
       }
       let inbox = UplinkInbox(service: world.fixture.service)
-      return try await world.fixture.runtime.database.withTransaction {
+      return try await world.fixture.runtime.database.applying {
         try await inbox.apply(messages, $0).rejected.map(\.reason)
       }
     }

@@ -16,7 +16,7 @@ struct PresenceTests {
   }
 
   private func say(_ world: World, _ reports: [DeviceReport]) async throws {
-    try await world.fixture.runtime.database.withTransaction {
+    try await world.fixture.runtime.database.applying {
       _ = try await world.fixture.service.apply(reports.map { (world.device.deviceId, $0) }, on: $0)
     }
   }

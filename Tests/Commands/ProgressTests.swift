@@ -11,7 +11,7 @@ struct ProgressTests {
   private func say(_ world: World, _ id: String, _ progress: CommandProgress?, at: Date = .now) async throws {
     let id = try #require(UUID(text: id))
     let answer = CommandAnswer(id: id, status: .progress, progress: progress)
-    try await world.fixture.runtime.database.withTransaction {
+    try await world.fixture.runtime.database.applying {
       _ = try await world.fixture.service.apply(
         [(world.device.deviceId, .command(id, CommandOccurrence(answer, at: at), answered: .progress))],
         on: $0)

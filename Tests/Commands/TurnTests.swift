@@ -52,7 +52,7 @@ import Wire
         let why = Undelivered.noSubscriber.rawValue
         let report = CommandOccurrence(.undelivered, at: .now, detail: why)
         _ = try await CommandBatch.apply(
-          [(device.deviceId, .command(ids[0], report, answered: nil))], by: "test", on: connection)
+          [(device.deviceId, .command(ids[0], report, answered: nil))], by: Mover("test"), on: connection)
         return try await connection.query(
           "SELECT extract(epoch FROM try_at - now())::float8 FROM waiting_device"
         ).first?.decode(Double.self)
@@ -149,7 +149,7 @@ import Wire
     try await stored.database.query(
       "UPDATE command SET deadline = now() - interval '1 s' WHERE id = \(ids[1])")
     let (looked, turns, _) = try await stored.database.withTransaction {
-      try await CommandBatch.sweep(at: .now, limit: 500, by: "test", on: $0)
+      try await CommandBatch.sweep(at: .now, limit: 500, by: Mover("test"), on: $0)
     }
     #expect(looked == 1)
     #expect(turns.mayGo)
@@ -163,7 +163,7 @@ import Wire
     try await stored.wait(seconds: 3)
     #expect(try await stored.turns().isEmpty)
     let (looked, _, _) = try await stored.database.withTransaction {
-      try await CommandBatch.sweep(at: .now + 60, limit: 500, by: "test", on: $0)
+      try await CommandBatch.sweep(at: .now + 60, limit: 500, by: Mover("test"), on: $0)
     }
     #expect(looked == 0)
     // However many wait: one device, looked at less and less often.

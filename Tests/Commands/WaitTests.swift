@@ -86,9 +86,10 @@ import Wire
     try await withThrowingTaskGroup(of: Void.self) { group in
       for fixture in [stored.fixture, other] {
         group.addTask {
-          try await fixture.runtime.database.withTransaction {
+          let mover = Mover("test")
+          try await fixture.runtime.database.applying {
             _ = try await CommandBatch.apply(
-              [(device.deviceId, .heard(reconnected: false))], by: "test", on: $0)
+              [(device.deviceId, .heard(reconnected: false))], by: mover, on: $0)
           }
         }
       }

@@ -63,6 +63,7 @@ struct ConfirmedProducer: Sendable {
 
   private func confirm(_ events: [Event]) async throws {
     let now = Date.now
+    let events = JoinedReports.joined(events, now: now)
     var left = encoder.messages(events.count) { (events[$0], ids.next(), events[$0].time ?? now) }
     var backoff: Duration = .milliseconds(50)
     while true {

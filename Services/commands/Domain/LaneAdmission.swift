@@ -16,10 +16,11 @@ public struct LaneAdmission: Sendable {
     total = taken.values.reduce(others, +)
   }
 
-  /// Whether so many have room whatever their lanes are, with `given` of their device at the broker.
-  public static func hasRoom(for count: Int, beside given: Int) -> Bool {
-    given + count <= LaneWindow.size - LaneWindow.kept
-  }
+  /// So many of a device have room whatever their lanes are, with those that are at the broker.
+  public static let most = LaneWindow.size - LaneWindow.kept
+
+  /// Whether so many have, with `given` of their device at the broker.
+  public static func hasRoom(for count: Int, beside given: Int) -> Bool { given + count <= most }
 
   /// Whether the next command goes.
   /// - Parameter isForDevice: else it is for config, and takes no place.

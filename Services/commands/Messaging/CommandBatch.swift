@@ -15,68 +15,27 @@ struct CommandBatch {
   /// Those that were held until their device was heard from, and when they were let go.
   private var letGo: (ids: [UUID], at: Date)?
 
-  /// Who notes it.
-  private let replica: String
+  private let mover: Mover
 
-  private init(_ commands: [LoadedCommand], by replica: String) {
-    self.replica = replica
+  private init(_ commands: [LoadedCommand], by mover: Mover) {
+    self.mover = mover
     self.commands = Dictionary(commands.map { ($0.head.id, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
-  /// What a batch of reports speaks of.
-  private struct Subjects {
-    var ids: Set<UUID> = []
-    /// Devices that said something, or may have: what waits for them is looked at.
-    var there: Set<String> = []
-    /// When they were last heard from.
-    var heard: [String: Date] = [:]
-    /// Devices that have come back.
-    var back: Set<String> = []
-    /// Devices to which a command was delivered.
-    var delivered: Set<String> = []
-    /// Devices whose commands the bridge gave back, or config has news of.
-    var concerned: Set<String> = []
-    /// The newest connection of a bridge to the broker.
-    var epoch: Int64?
-
-    init(_ reports: [(deviceId: String, report: DeviceReport)]) {
-      for (deviceId, report) in reports {
-        switch report {
-        case .command(let id, let occurrence, _):
-          ids.insert(id)
-          if occurrence.event == .undelivered { concerned.insert(deviceId) }
-          if occurrence.event == .sent { delivered.insert(deviceId) }
-        case .followed(let id, _):
-          ids.insert(id)
-          concerned.insert(deviceId)
-        case .heard(let reconnected, let at, _):
-          there.insert(deviceId)
-          heard[deviceId] = max(at, heard[deviceId] ?? at)
-          if reconnected { back.insert(deviceId) }
-        case .retained:
-          there.insert(deviceId)
-          back.insert(deviceId)
-        case .gone: break
-        case .brokerConnected(let offset): epoch = max(offset, epoch ?? 0)
-        }
-      }
-    }
-  }
-
   /// Applies what devices and the bridge report.
-  /// - Returns: how many reports were of commands that their device never had, whether there are turns to give, and what to
-  ///   tell.
+  /// - Returns: how many reports were of commands that their device never had, whether there are turns to give once it is
+  ///   committed, and what to tell.
   static func apply(
-    _ reports: [(deviceId: String, report: DeviceReport)], by replica: String,
+    _ reports: [(deviceId: String, report: DeviceReport)], by mover: Mover,
     on connection: PostgresConnection
-  ) async throws -> (missing: Int, turns: TurnNews, records: [Event]) {
-    let subjects = Subjects(reports)
+  ) async throws -> (missing: Int, turns: TurnsToCome, records: [Event]) {
+    let subjects = ReportSubjects(reports)
+    if subjects.epoch == nil, subjects.back.isEmpty, let known = mover.memory.take(subjects.ids) {
+      return try await apply(reports, subjects, to: known, by: mover, on: connection)
+    }
     let back = subjects.back.sorted()
     var queries = subjects.epoch.map { [CommandStore.begin(epoch: $0)] } ?? []
-    queries.append(
-      CommandStore.look(
-        heard: Array(subjects.there), delivered: Array(subjects.delivered),
-        concerned: Array(subjects.concerned)))
+    queries.append(subjects.look(ifHeld: true))
     if !back.isEmpty { queries.append(CommandStore.lock(Array(subjects.ids), andOf: back)) }
     queries.append(CommandStore.moving(Array(subjects.ids)))
     var answers = try await connection.pipeline(queries)
@@ -87,14 +46,32 @@ struct CommandBatch {
       more.append(CommandStore.requeue(try answers[1].decode(UUID.self), of: back))
     }
     var batch = CommandBatch(
-      try answers[answers.count - 1].map { try CommandStore.moving($0) }, by: replica)
+      try answers[answers.count - 1].map { try CommandStore.moving($0) }, by: mover)
     try await batch.hear(listening.filter(\.1).map(\.0), subjects.heard, on: connection)
     let missing = batch.fold(reports)
     // Of a device's own answer it was heard; here its row is only locked.
     if !batch.freed.isEmpty { more.append(CommandStore.lookNow(batch.freed.sorted())) }
     let records = try await batch.write(and: more, on: connection)
-    let turns = !listening.isEmpty || !back.isEmpty || subjects.epoch != nil || !batch.givenBack.isEmpty
-    return (missing, TurnNews(mayGo: turns, freed: batch.freed), records)
+    let mayGo = !listening.isEmpty || !back.isEmpty || subjects.epoch != nil || !batch.givenBack.isEmpty
+    return (missing, TurnsToCome(TurnNews(mayGo: mayGo, freed: batch.freed)), records)
+  }
+
+  /// The same for commands that are remembered, of devices that have not come back: everything goes with the commit.
+  ///
+  /// It misses a guard if one of them has been moved meanwhile, or if something is held until one of the devices is heard
+  /// from: then the memory does not have them any more, and the next try is the long way.
+  private static func apply(
+    _ reports: [(deviceId: String, report: DeviceReport)], _ subjects: ReportSubjects,
+    to known: [LoadedCommand], by mover: Mover, on connection: PostgresConnection
+  ) async throws -> (missing: Int, turns: TurnsToCome, records: [Event]) {
+    var batch = CommandBatch(known, by: mover)
+    let missing = batch.fold(reports)
+    let turns = TurnsToCome(TurnNews(mayGo: !batch.givenBack.isEmpty, freed: batch.freed))
+    try await connection.enqueue(subjects.look(ifHeld: false)) { if $0.count > 0 { turns.mayGo() } }
+    var more = batch.freed.isEmpty ? [] : [CommandStore.lookNow(batch.freed.sorted())]
+    let unmoved = batch.commands.values.filter { !$0.hasMoved }
+    if !unmoved.isEmpty { more.append(CommandStore.expect(unmoved)) }
+    return (missing, turns, try await batch.write(and: more, on: connection))
   }
 
   /// Lets go what is held until its device is heard from.
@@ -118,13 +95,13 @@ struct CommandBatch {
   /// Looks at what may be due: a deadline has passed, or has moved on since it was noted.
   /// - Returns: how many there were, whether there are turns to give, and what to tell.
   static func sweep(
-    at now: Date, limit: Int, by replica: String, on connection: PostgresConnection
+    at now: Date, limit: Int, by mover: Mover, on connection: PostgresConnection
   ) async throws -> (looked: Int, turns: TurnNews, records: [Event]) {
     let due = try await connection.query(CommandStore.due(at: now, limit: limit)).map {
       try CommandStore.moving($0)
     }
     guard !due.isEmpty else { return (0, TurnNews(), []) }
-    var batch = CommandBatch(due, by: replica)
+    var batch = CommandBatch(due, by: mover)
     var turns: Set<String> = []
     var later: [(id: UUID, at: Date)] = []
     for command in due {
@@ -145,13 +122,13 @@ struct CommandBatch {
   /// Ends open commands of devices that are no more.
   /// - Returns: how many, and what to tell.
   static func end(
-    ofDeleted devices: [DeletedDevice], at now: Date, limit: Int, by replica: String,
+    ofDeleted devices: [DeletedDevice], at now: Date, limit: Int, by mover: Mover,
     on connection: PostgresConnection
   ) async throws -> (count: Int, records: [Event]) {
     let open = try await connection.query(CommandStore.open(ofDeleted: devices, limit: limit)).map {
       try CommandStore.moving($0)
     }
-    var batch = CommandBatch(open, by: replica)
+    var batch = CommandBatch(open, by: mover)
     for command in open { batch.apply(CommandOccurrence(.deviceDeleted, at: now), to: command.head.id) }
     return (open.count, try await batch.write(and: [], on: connection))
   }
@@ -160,7 +137,7 @@ struct CommandBatch {
   /// - Returns: what it has become, what the lifecycle made of the occurrence, and what to tell; nil if the organisation (any,
   ///   for nil) has no such command.
   static func apply(
-    _ occurrence: CommandOccurrence, to id: UUID, in organisation: UUID?, by replica: String,
+    _ occurrence: CommandOccurrence, to id: UUID, in organisation: UUID?, by mover: Mover,
     on connection: PostgresConnection
   ) async throws -> (command: LoadedCommand, outcome: CommandOutcome, turns: TurnNews, records: [Event])? {
     // What is made once more is over already, and the device's lock is taken.
@@ -171,7 +148,7 @@ struct CommandBatch {
         try CommandStore.moving($0)
       })
     else { return nil }
-    var batch = CommandBatch([command], by: replica)
+    var batch = CommandBatch([command], by: mover)
     let outcome = batch.apply(occurrence, to: id)
     // What is over leaves room in the window of its device, and what is behind it in its lane may go.
     let more =
@@ -191,10 +168,10 @@ struct CommandBatch {
   /// What a user does to several commands, which are locked.
   /// - Returns: what may go that waited for them, and what to tell.
   static func apply(
-    _ occurrences: [(command: LoadedCommand, CommandOccurrence)], by replica: String,
+    _ occurrences: [(command: LoadedCommand, CommandOccurrence)], by mover: Mover,
     on connection: PostgresConnection
   ) async throws -> (turns: TurnNews, records: [Event]) {
-    var batch = CommandBatch(occurrences.map(\.command), by: replica)
+    var batch = CommandBatch(occurrences.map(\.command), by: mover)
     let leavesRoom = Set(
       occurrences.filter { batch.apply($0.1, to: $0.command.head.id) != .ignored }
         .map(\.command).filter(\.state.status.isOpen).map(\.head.deviceId))
@@ -230,7 +207,7 @@ struct CommandBatch {
     guard let place = commands.index(forKey: id) else { return .ignored }
     // In its place: a copy would be taken and given back for each of its texts.
     let head = commands.values[place].head
-    let outcome = commands.values[place].state.apply(occurrence, timeouts: head.timeouts, by: replica)
+    let outcome = commands.values[place].state.apply(occurrence, timeouts: head.timeouts, by: mover.name)
     guard outcome != .ignored else { return outcome }
     let command = commands.values[place]
     records.append(
@@ -256,6 +233,7 @@ struct CommandBatch {
     if let letGo { statements += CommandStore.letGo(letGo.ids, at: letGo.at) }
     statements += waits + more
     try await connection.enqueue(statements)
+    try await connection.afterCommit { [memory = mover.memory] in memory.settle(moved) }
     return records
   }
 

@@ -9,7 +9,7 @@ enum Turns {
   /// Looks at the devices whose time has come and hands their next commands to the bridge.
   /// - Returns: how many devices it looked at, and what to tell.
   static func give(
-    limit: Int, by replica: String, on connection: PostgresConnection
+    limit: Int, by mover: Mover, on connection: PostgresConnection
   ) async throws -> (looked: Int, records: [Event]) {
     let devices = try await connection.query(CommandStore.dueDevices(limit: limit))
       .decode((String, Bool).self).map { (id: $0.0, listens: $0.1) }
@@ -27,7 +27,7 @@ enum Turns {
       let (device, name) = try CommandStore.origin(row)
       guard
         command.state.apply(
-          CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts, by: replica) == .noted
+          CommandOccurrence(.dispatched, at: now), timeouts: command.head.timeouts, by: mover.name) == .noted
       else { continue }
       moved.append(command)
       records.append(CommandRecords.changed(command.head, command.state, by: .dispatched, at: now))
@@ -40,6 +40,7 @@ enum Turns {
     var statements = moved.isEmpty ? [] : [CommandStore.update(moved)]
     statements += CommandStore.looked(devices.map(\.id), served: served.sorted())
     try await connection.enqueue(statements)
+    try await connection.afterCommit { [moved, memory = mover.memory] in memory.settle(moved) }
     return (devices.count, records)
   }
 

@@ -56,32 +56,36 @@ struct UplinkInbox: Sendable {
           if let fault { result.reject(message, fault) }
           continue
         }
-        if let report = try report(kind, message) { reports.append((deviceId, report)) }
-        if kind.isFromDevice, kind != .presence {
-          let heard = DeviceReport.heard(
-            reconnected: false, at: message.eventTime, isInOrder: kind == .state)
-          reports.append((deviceId, heard))
+        let said =
+          kind == .series
+          ? try UplinkSeries.items(message.value ?? [])
+          : [UplinkSeries.Item(kind: kind, time: message.eventTime, payload: message.value ?? [])]
+        for item in said {
+          if let report = try report(item, offset: message.offset) { reports.append((deviceId, report)) }
+          if item.kind.isFromDevice, item.kind != .presence {
+            let heard = DeviceReport.heard(
+              reconnected: false, at: item.time, isInOrder: item.kind == .state)
+            reports.append((deviceId, heard))
+          }
         }
       } catch { result.reject(message, error) }
     }
     let afterLoss = reports.contains { if case .brokerConnected = $0.report { true } else { false } }
     let turns = try await service.apply(reports, on: connection)
-    if turns.mayGo || !turns.freed.isEmpty || afterLoss {
-      try await connection.afterCommit { [service] in
-        service.turns.raise(turns)
-        if afterLoss { service.turns.raise(afterLoss: true) }
-      }
+    try await connection.afterCommit { [service] in
+      service.turns.raise(turns.value)
+      if afterLoss { service.turns.raise(afterLoss: true) }
     }
     return result
   }
 
-  private func report(_ kind: Uplink.Kind, _ message: KafkaMessage) throws -> DeviceReport? {
-    switch kind {
-    case .reported, .artefactRequest, .state, .published, .answer, .unreadable: return nil
+  private func report(_ item: UplinkSeries.Item, offset: Int64) throws -> DeviceReport? {
+    switch item.kind {
+    case .reported, .artefactRequest, .state, .published, .answer, .unreadable, .series: return nil
     case .status, .presence, .retainedPresence, .sent, .undelivered, .brokerConnected, .followed: break
     }
-    let at = message.eventTime
-    switch try Uplink(kind, payload: message.value ?? []) {
+    let at = item.time
+    switch try Uplink(item.kind, payload: item.payload) {
     case .status(let answer):
       return .command(answer.id, CommandOccurrence(answer, at: at), answered: answer.status)
     case .sent(let id, let bridge):
@@ -94,7 +98,7 @@ struct UplinkInbox: Sendable {
       return online ? .heard(reconnected: true, at: at, isInOrder: true) : .gone(at: at)
     // One that was retained may be all that is left of a coming that no bridge saw: to send again is safe.
     case .retainedPresence(let online): return online ? .retained(at: at) : nil
-    case .brokerConnected: return .brokerConnected(offset: message.offset)
+    case .brokerConnected: return .brokerConnected(offset: offset)
     case .reported, .artefactRequest, .state, .published, .answer, .unreadable: return nil
     }
   }

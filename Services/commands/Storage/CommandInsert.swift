@@ -2,6 +2,7 @@ import CommandsDomain
 import FoundationEssentials
 import Postgres
 import Runtime
+import Threads
 import Wire
 
 extension CommandStore {
@@ -49,6 +50,23 @@ extension CommandStore {
     if !forConfig.isEmpty { try await connection.enqueue([lookNow(ifFree: forConfig)]) }
     try await outbox.tell(events, on: connection)
     return inserted
+  }
+
+  /// The same where all of them may well go at once, as most do: everything goes with the commit.
+  ///
+  /// A missed guard, if one may not, or its device is not as it was looked up.
+  /// - Returns: whether the devices are connected, by deviceId, once it is committed.
+  static func insert(
+    goingAtOnce new: [NewCommand], epoch: Int64, telling outbox: OutboxRelay,
+    on connection: PostgresConnection
+  ) async throws -> Locked<[String: DevicePresence]> {
+    let presence = Locked<[String: DevicePresence]>([:])
+    try await DeviceRooms.expect(for: new, epoch: epoch, on: connection) { device, told in
+      presence.withLock { $0[device] = told }
+    }
+    try await connection.enqueue(statements(new.map { ($0, true) }, epoch: epoch))
+    try await outbox.tell(new.flatMap { [$0.created, $0.downlink] }, on: connection)
+    return presence
   }
 
   private static func statements(_ stored: [(new: NewCommand, goes: Bool)], epoch: Int64) -> [PostgresQuery] {

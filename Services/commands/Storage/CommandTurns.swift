@@ -25,17 +25,24 @@ extension CommandStore {
 
   /// Locks the rows of these devices and looks at once at those that listen: that were heard of, or had one delivered after
   /// others were not.
+  /// - Parameter mayBeHeld: whether anything may be held until it is heard from; if not and something is, a guard is missed.
   /// - Returns: each that has commands to look at, and whether any of these are held until it is heard from.
-  static func look(heard: [String], delivered: [String], concerned: [String]) -> PostgresQuery {
+  static func look(heard: [String], delivered: [String], concerned: [String], ifHeld mayBeHeld: Bool)
+    -> PostgresQuery
+  {
     """
     WITH mine AS MATERIALIZED (
       SELECT device_id, device_id = ANY(\(heard)::text[]) OR failures > 0 AND device_id = ANY(\(delivered)::text[]) AS listens
       FROM waiting_device WHERE device_id = ANY(\(heard + delivered + concerned)::text[])
       ORDER BY device_id FOR UPDATE
+    ), told AS (
+      UPDATE waiting_device w SET try_at = now(), failures = 0, idle_looks = 0 FROM mine m
+      WHERE w.device_id = m.device_id AND m.listens RETURNING w.device_id,
+        EXISTS (SELECT FROM open_command o WHERE o.device_id = w.device_id AND o.awaits_device) AS holds
     )
-    UPDATE waiting_device w SET try_at = now(), failures = 0, idle_looks = 0 FROM mine m
-    WHERE w.device_id = m.device_id AND m.listens RETURNING w.device_id,
-      EXISTS (SELECT FROM open_command o WHERE o.device_id = w.device_id AND o.awaits_device)
+    SELECT device_id, holds FROM told CROSS JOIN (
+      SELECT expect_rows(count(*) FILTER (WHERE holds AND NOT \(mayBeHeld)), 0) FROM told
+    ) AS guard
     """
   }
 

@@ -157,6 +157,15 @@ extension CommandStore {
       """
   }
 
+  /// A missed guard, if one of these is not as it was read.
+  static func expect(_ commands: [LoadedCommand]) -> PostgresQuery {
+    """
+    SELECT expect_rows(count(*), \(Int64(commands.count)))
+    FROM unnest(\(commands.map(\.head.id))::uuid[], \(commands.map(\.readRev))::bigint[]) AS u (id, rev)
+    JOIN command c ON (c.id, c.rev) = (u.id, u.rev)
+    """
+  }
+
   /// How far the device is: beside `update`, since few commands have it.
   static func keepProgress(_ moved: [LoadedCommand]) -> PostgresQuery {
     """

@@ -42,10 +42,15 @@ struct DeviceRooms: Sendable {
     }
     let all = Array(devices.values)
     let answers = try await connection.pipeline(
-      first + [CommandStore.lock(devices: Array(coming.keys)), Self.room(of: all, epoch: epoch)])
+      first + [
+        CommandStore.lock(devices: Array(coming.keys)),
+        Self.room(of: all.map { ($0, coming[$0.deviceId]?.count ?? 0) }, epoch: epoch, forAll: false),
+      ])
     var unclear: [String: Coming] = [:]
     for row in answers[answers.count - 1] {
-      let (number, given, isUnclear, online, since) = try row.decode((Int64, Int64, Bool, Bool?, Date?).self)
+      let (number, given, isUnclear, online, since) = try row.decode(
+        (Int64?, Int64?, Bool?, Bool?, Date?).self)
+      guard let number, let given, let isUnclear else { continue }
       let device = all[Int(number) - 1]
       let id = device.deviceId
       current.insert(Version(device))
@@ -92,23 +97,56 @@ struct DeviceRooms: Sendable {
     }
   }
 
+  /// Locks the devices of these commands and expects that all of them may go at once; a missed guard, if not.
+  /// - Parameter presence: told of the devices that have been heard from.
+  static func expect(
+    for new: [NewCommand], epoch: Int64, on connection: PostgresConnection,
+    presence: @escaping @Sendable (String, DevicePresence) -> Void
+  ) async throws {
+    var coming: [Version: (device: DeviceEntity, count: Int)] = [:]
+    for item in new { coming[Version(item.device), default: (item.device, 0)].count += 1 }
+    let all = Array(coming.values)
+    try await connection.enqueue([CommandStore.lock(devices: all.map(\.device.deviceId))])
+    try await connection.enqueue(room(of: all, epoch: epoch, forAll: true)) { rows in
+      for row in rows {
+        guard
+          let (number, _, _, online, since) = try? row.decode((Int64?, Int64?, Bool?, Bool?, Date?).self),
+          let number, let online
+        else { continue }
+        presence(all[Int(number) - 1].device.deviceId, DevicePresence(online: online, since: since))
+      }
+    }
+  }
+
   /// Of each device that is as the directory has it: how many the bridge was given, whether these or what waits may hold others
-  /// up, and its presence. One look for each: a join with all that is open would be made anew for each row, since the plans of
-  /// this service have no hash.
-  private static func room(of devices: [DeviceEntity], epoch: Int64) -> PostgresQuery {
+  /// up, and its presence; one row without values if there is none. One look for each: a join with all that is open would be
+  /// made anew for each row, since the plans of this service have no hash.
+  /// - Parameter must: misses a guard where one is not so, or may have no room for as many as come.
+  private static func room(of coming: [(device: DeviceEntity, count: Int)], epoch: Int64, forAll must: Bool)
+    -> PostgresQuery
+  {
     """
-    SELECT i.number, g.given, g.is_unclear OR EXISTS (
-        SELECT FROM open_command w WHERE w.device_id = i.device_id AND w.epoch IS NULL) AS is_unclear, p.online, p.since
-    FROM broker_epoch e CROSS JOIN unnest(
-        \(devices.map(\.id))::uuid[], \(devices.map(\.rev))::bigint[], \(devices.map(\.deviceId))::text[]
-      ) WITH ORDINALITY AS i (record, rev, device_id, number)
-    JOIN directory_device d ON (d.id, d.rev) = (i.record, i.rev)
-    CROSS JOIN LATERAL (
-      SELECT count(*) AS given, COALESCE(bool_or(o.exclusive OR o.epoch <> e.epoch), false) AS is_unclear
-      FROM open_command o WHERE o.device_id = i.device_id AND o.epoch IS NOT NULL
-    ) AS g
-    LEFT JOIN device_presence p ON p.device_id = i.device_id
-    WHERE e.epoch = \(epoch)
+    WITH room AS MATERIALIZED (
+      SELECT i.number, g.given, g.is_unclear OR EXISTS (
+          SELECT FROM open_command w WHERE w.device_id = i.device_id AND w.epoch IS NULL) AS is_unclear,
+        i.number_coming, p.online, p.since
+      FROM broker_epoch e CROSS JOIN unnest(
+          \(coming.map(\.device.id))::uuid[], \(coming.map(\.device.rev))::bigint[],
+          \(coming.map(\.device.deviceId))::text[], \(coming.map { Int64($0.count) })::bigint[]
+        ) WITH ORDINALITY AS i (record, rev, device_id, number_coming, number)
+      JOIN directory_device d ON (d.id, d.rev) = (i.record, i.rev)
+      CROSS JOIN LATERAL (
+        SELECT count(*) AS given, COALESCE(bool_or(o.exclusive OR o.epoch <> e.epoch), false) AS is_unclear
+        FROM open_command o WHERE o.device_id = i.device_id AND o.epoch IS NOT NULL
+      ) AS g
+      LEFT JOIN device_presence p ON p.device_id = i.device_id
+      WHERE e.epoch = \(epoch)
+    )
+    SELECT number, given, is_unclear, online, since FROM (
+      SELECT expect_rows(count(*) FILTER (
+        WHERE NOT \(must) OR NOT is_unclear AND given + number_coming <= \(Int64(LaneAdmission.most))),
+        CASE WHEN \(must) THEN \(Int64(coming.count)) ELSE count(*) END) FROM room
+    ) AS guard LEFT JOIN room ON true
     """
   }
 

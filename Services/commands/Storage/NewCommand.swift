@@ -19,6 +19,9 @@ final class NewCommand: Sendable {
     (self.epoch, self.device) = (epoch, device)
   }
 
+  /// Whether nothing about it keeps it from going at once.
+  var mayGoAtOnce: Bool { command.head.action == nil && command.delivery == Delivery() }
+
   /// What its records hold, for bounds.
   var bytes: Int { (created.payload?.count ?? 0) + (downlink.payload?.count ?? 0) }
 }

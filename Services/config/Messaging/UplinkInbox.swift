@@ -38,7 +38,7 @@ struct UplinkInbox: Sendable {
           }
         case .artefactRequest: if let request = try Self.request(message) { requests.append(request) }
         case .brokerConnected: brokerCame = max(message.eventTime, brokerCame ?? .distantPast)
-        case .status, .state, .sent, .undelivered, .answer, .followed, .unreadable: break
+        case .status, .state, .sent, .undelivered, .answer, .followed, .unreadable, .series: break
         }
         if kind.isFromDevice, kind != .presence {
           let word = PresenceWord.heard(at: message.eventTime, isInOrder: kind == .state)

@@ -35,7 +35,7 @@ struct UplinkInbox: Sendable {
     switch kind {
     // That it came is enough: these are the many, and what they say is for others.
     case .status, .reported, .artefactRequest, .sent, .undelivered, .published, .brokerConnected, .answer,
-      .followed, .unreadable:
+      .followed, .unreadable, .series:
       return .packet
     case .state, .presence, .retainedPresence: break
     }

@@ -182,7 +182,17 @@ public actor BatchConsumer: Service {
     }
   }
 
+  /// Applies them; once more if a guard was missed: what was believed from memory is read now. If it is another replica's
+  /// offsets, it is missed again.
   private func attempt(_ messages: [KafkaMessage], _ consumer: KafkaConsumer) async throws {
+    do { try await attemptOnce(messages, consumer) } catch let error as PostgresError
+      where error.isMissedGuard
+    {
+      try await attemptOnce(messages, consumer)
+    }
+  }
+
+  private func attemptOnce(_ messages: [KafkaMessage], _ consumer: KafkaConsumer) async throws {
     let moves = positions.moves(for: messages)
     let result = try await database.withTransaction { [offsets, topic, apply, outbox] connection in
       try await connection.enqueue([offsets.move(moves, of: topic)])

@@ -18,6 +18,7 @@ enum ConsumerFault {
     switch error.kind {
     case _ where error.isRetryable: self = .trouble
     case .cancelled: self = .trouble
+    case _ where error.isMissedGuard: self = .trouble
     case .server(let state): self = Self.fault(state)
     case .connection, .timeout, .decoding, .configuration, .migration, .usage: self = .unknown
     }
@@ -28,8 +29,8 @@ enum ConsumerFault {
     switch state.prefix(2) {
     case "40", "55", "57": .trouble
     case "22", "23": .values
-    // A missed guard; a standby that has not been promoted yet.
-    default: state == "MG001" || state == "25006" ? .trouble : .unknown
+    // A standby that has not been promoted yet.
+    default: state == "25006" ? .trouble : .unknown
     }
   }
 }

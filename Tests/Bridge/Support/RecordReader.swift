@@ -53,11 +53,13 @@ final class RecordReader: Sendable {
 
   /// The uplinks of a device, in order.
   func uplinks(_ device: String) -> [Uplink] {
-    all(.deviceUplink, key: device).compactMap { message in
+    all(.deviceUplink, key: device).flatMap { message in
       guard let kind = message.header(EventHeader.type).flatMap({ Uplink.Kind(rawValue: $0) }) else {
-        return nil
+        return [Uplink]()
       }
-      return try? Uplink(kind, payload: message.value ?? [])
+      let value = message.value ?? []
+      guard kind == .series else { return (try? [Uplink(kind, payload: value)]) ?? [] }
+      return ((try? UplinkSeries.items(value)) ?? []).compactMap { try? Uplink($0.kind, payload: $0.payload) }
     }
   }
 }

@@ -114,7 +114,7 @@ struct Crowd: Sendable {
       else { return nil }
       return (device, .command(id, CommandOccurrence(event, at: .now), answered: nil))
     }
-    try await database.withTransaction { _ = try await service.apply(reports, on: $0) }
+    try await database.applying { _ = try await service.apply(reports, on: $0) }
   }
 
   /// Whether the counts of a campaign are all of its devices, and what its list says.

@@ -169,7 +169,7 @@ struct World: Sendable {
   func report(_ id: String, _ event: CommandEvent, result: JSON? = nil) async throws {
     guard let id = UUID(text: id) else { throw TestSupportError("no id: \(id)") }
     let report = DeviceReport.command(id, CommandOccurrence(event, at: .now, result: result), answered: nil)
-    try await fixture.runtime.database.withTransaction {
+    try await fixture.runtime.database.applying {
       _ = try await fixture.service.apply([(device.deviceId, report)], on: $0)
     }
   }

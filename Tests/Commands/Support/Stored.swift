@@ -1,6 +1,7 @@
 import CommandsDomain
 import Foundation
 import Postgres
+import Runtime
 import TestSupport
 import Wire
 
@@ -12,6 +13,8 @@ final class Stored: Sendable {
   let organisation = UUID.v7()
   private let url: String
   let fixture: Fixture
+  /// It remembers, as a replica does.
+  let mover = Mover("test")
 
   init() async throws {
     url = try await PostgresServer.shared().createDatabase("commands")
@@ -75,8 +78,8 @@ final class Stored: Sendable {
 
   /// What the bridge and devices say.
   func report(_ reports: [(deviceId: String, report: DeviceReport)]) async throws {
-    try await database.withTransaction { connection in
-      _ = try await CommandBatch.apply(reports, by: "test", on: connection)
+    try await database.applying { connection in
+      _ = try await CommandBatch.apply(reports, by: self.mover, on: connection)
     }
   }
 
@@ -95,7 +98,7 @@ final class Stored: Sendable {
   /// The commands that are given their turn now, in the order in which the bridge gets them, with their turns.
   func turns() async throws -> [CommandDownlink] {
     try await database.withTransaction { connection in
-      try await Turns.give(limit: 1000, by: "test", on: connection).records.compactMap { event in
+      try await Turns.give(limit: 1000, by: mover, on: connection).records.compactMap { event in
         guard event.topic == .deviceDownlink,
           case .command(let command) = try Downlink(type: event.type, payload: event.payload ?? [])
         else { return nil }
@@ -119,5 +122,16 @@ final class Stored: Sendable {
 
   func number(_ query: PostgresQuery) async throws -> Int64 {
     try await database.query(query).first?.decode(Int64.self) ?? -1
+  }
+}
+
+extension PostgresClient {
+  /// A transaction as a `BatchConsumer` does it: once more, if a guard was missed.
+  func applying<T: Sendable>(_ body: @escaping @Sendable (PostgresConnection) async throws -> T) async throws
+    -> T
+  {
+    do { return try await withTransaction(body) } catch let error as PostgresError where error.isMissedGuard {
+      return try await withTransaction(body)
+    }
   }
 }
