@@ -8,7 +8,8 @@ struct SourceTable {
   var watched: [UInt32: Source] = [:]
   /// To be called in the next turn though nothing has come: they had more than their budget.
   var again: [UInt32] = []
-  var flushes: [UInt32: () -> Void] = [:]
+  /// In the order of their places, and of their numbers where these are the same.
+  var flushes: [(place: FlushPlace, number: UInt32, body: () -> Void)] = []
   /// To be called at the end of this turn and not again.
   var flushesOnce: [() -> Void] = []
   var endings: [UInt32: () -> Void] = [:]
@@ -18,6 +19,14 @@ struct SourceTable {
     last &+= 1
     return last
   }
+}
+
+/// When in the end of a turn something is flushed.
+public enum FlushPlace: Comparable, Sendable {
+  /// What the next step of the work waits for.
+  case early
+  /// What only tells of it.
+  case late
 }
 
 /// A descriptor that a loop watches, or a body that it calls, until it is cancelled. To be used on the loop.
@@ -57,10 +66,11 @@ extension EventLoop {
 
   /// Calls `body` at the end of each turn, when all jobs have run: for what is written once for all that has happened.
   @discardableResult
-  public func flush(_ body: @escaping () -> Void) -> LoopSource {
+  public func flush(_ place: FlushPlace, _ body: @escaping () -> Void) -> LoopSource {
     assertIsolated()
     let number = sources.number()
-    sources.flushes[number] = body
+    let index = sources.flushes.firstIndex { $0.place > place } ?? sources.flushes.count
+    sources.flushes.insert((place, number, body), at: index)
     return LoopSource(number: number)
   }
 
@@ -81,7 +91,7 @@ extension EventLoop {
   /// Forgets it: no handler is called from here on. Before its descriptor is closed.
   public func cancel(_ source: LoopSource) {
     assertIsolated()
-    sources.flushes[source.number] = nil
+    sources.flushes.removeAll { $0.number == source.number }
     sources.endings[source.number] = nil
     if let watched = sources.watched.removeValue(forKey: source.number) { epoll.remove(watched.descriptor) }
   }

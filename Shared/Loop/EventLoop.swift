@@ -181,7 +181,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
       _ = collect(beforeSleep: false)
       fireTimers()
       repeat { drain(serial, task) } while passEnds()
-      for body in sources.flushes.values { body() }
+      for flush in sources.flushes { flush.body() }
       flushOnce()
     }
     end()

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// W3C Trace Context: which story a request, event or message belongs to.
 public struct TraceContext: Sendable, Equatable {
   /// The header's value, of the version that this suite writes: `00-<trace>-<step>-<flags>`.
@@ -18,11 +20,9 @@ public struct TraceContext: Sendable, Equatable {
   /// A new story.
   public init() {
     self.init(sampled: true) { text in
-      // One question to the system for all: each costs as much as the rest of it.
-      var random = Noise()
-      Self.write(random.next(), to: text[Self.trace.prefix(16)])
-      Self.write(random.next(), to: text[Self.trace.suffix(16)])
-      Self.write(random.next(), to: text[Self.span])
+      Self.write(Noise.next(), to: text[Self.trace.prefix(16)])
+      Self.write(Noise.next(), to: text[Self.trace.suffix(16)])
+      Self.write(Noise.next(), to: text[Self.span])
     }
   }
 
@@ -54,7 +54,7 @@ public struct TraceContext: Sendable, Equatable {
     return before.withUTF8 { before in
       TraceContext(sampled: sampled) { text in
         Self.copy(before[Self.trace], to: text)
-        Self.write(UInt64.random(in: 1...UInt64.max), to: text[Self.span])
+        Self.write(Noise.next(), to: text[Self.span])
       }
     }
   }
@@ -86,13 +86,12 @@ public struct TraceContext: Sendable, Equatable {
 }
 
 /// Numbers that nobody has to be unable to guess, none of them zero: SplitMix64 (Steele, Lea and Flood, 2014) from a random
-/// beginning.
-private struct Noise {
-  private var state = UInt64.random(in: 0...UInt64.max)
+/// beginning, since asking the system for each costs as much as all else that a story takes.
+private enum Noise {
+  private static let state = Atomic<UInt64>(.random(in: 0...UInt64.max))
 
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
+  static func next() -> UInt64 {
+    var mixed = state.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
     mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
     mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
     return (mixed ^ (mixed >> 31)) | 1

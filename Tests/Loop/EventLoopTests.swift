@@ -221,4 +221,17 @@ import Threads
     #expect(told.withLock { $0 }.count { $0 == "over" } == 1)
     #expect(told.withLock { $0 }.contains("cancelled") == false)
   }
+
+  @Test func whatTheNextStepWaitsForIsFlushedFirst() throws {
+    let loop = EventLoop()
+    let order = Locked<[Int]>([])
+    try loop.run {
+      for (place, number) in [(FlushPlace.late, 3), (.early, 1), (.late, 4), (.early, 2)] {
+        loop.flush(place) { order.withLock { $0.append(number) } }
+      }
+      await loop.endOfTurn()
+      try await loop.sleep(for: .milliseconds(1))
+    }
+    #expect(order.withLock { Array($0.prefix(4)) } == [1, 2, 3, 4])
+  }
 }

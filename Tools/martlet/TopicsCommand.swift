@@ -9,12 +9,13 @@ enum TopicsCommand {
   private struct Settings: Sendable {
     let bootstrap: String
     let replication: Int
+    let partitions: Int
   }
 
   private static let usage = """
     Works on the suite's Kafka topics.
 
-    Usage: martlet topics create --bootstrap host:port [--replication count]
+    Usage: martlet topics create --bootstrap host:port [--replication count] [--partitions count]
 
     `martlet topics create --help` explains the settings.
 
@@ -36,7 +37,12 @@ enum TopicsCommand {
         Settings(
           bootstrap: reader.string("bootstrap", help: "Kafka's addresses: host:port, host:port."),
           replication: reader.int(
-            "replication", default: 1, in: 1...32, help: "How many brokers hold each partition."))
+            "replication", default: 1, in: 1...32, help: "How many brokers hold each partition."),
+          partitions: reader.int(
+            "partitions", default: KafkaTopic.partitions, in: 1...256,
+            help:
+              "Of each topic: so many replicas of a service can share it. Each costs requests; more cannot be added later."
+          ))
       },
       body: { try await create($0, on: $1) })
   }
@@ -49,16 +55,16 @@ enum TopicsCommand {
     try await admin.createTopics(
       KafkaTopic.allCases.map { topic in
         KafkaNewTopic(
-          name: topic.rawValue, partitions: KafkaTopic.partitions, replication: settings.replication,
+          name: topic.rawValue, partitions: settings.partitions, replication: settings.replication,
           config: topic.configuration)
       })
     for topic in KafkaTopic.allCases {
       switch existing[topic.rawValue] {
       case nil: Program.print("created  \(topic.rawValue)")
-      case KafkaTopic.partitions?: Program.print("exists   \(topic.rawValue)")
+      case settings.partitions?: Program.print("exists   \(topic.rawValue)")
       case let partitions?:
         Program.print(
-          "exists   \(topic.rawValue), with \(partitions) partitions, not \(KafkaTopic.partitions)")
+          "exists   \(topic.rawValue), with \(partitions) partitions, not \(settings.partitions)")
       }
     }
     await admin.shutdown()

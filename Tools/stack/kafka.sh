@@ -63,7 +63,7 @@ start_kraft() {
 start_embedded_kafka() {
   local file=$RUN/state/kafka-port topic arguments=() address start=$EPOCHREALTIME
   [[ -x $BIN/devkafka ]] || fail "$BIN/devkafka is missing: build first ('make up' does)"
-  for topic in "${KAFKA_TOPICS[@]}"; do arguments+=(--topic "$topic:12"); done
+  for topic in "${KAFKA_TOPICS[@]}"; do arguments+=(--topic "$topic:6"); done
   rm -f "$file"
   launch kafka "$BIN/devkafka" --port-file "$file" "${arguments[@]}"
   wait_for kafka 30 test -s "$file"

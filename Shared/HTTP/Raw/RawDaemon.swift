@@ -49,7 +49,7 @@ final class RawDaemon: @unchecked Sendable {
     let core = core.takeUnretainedValue()
     // They hold the daemon until `stop`: the library calls back as long as it runs.
     let ready = loop.watch(martlet_mhd_epoll(pointer), .reading) { [self] _ in run() }
-    let resumed = loop.flush { [self] in
+    let resumed = loop.flush(.late) { [self] in
       if core.mustRun.exchange(false, ordering: .acquiring) { run() }
     }
     watching.value.sources = [ready, resumed]

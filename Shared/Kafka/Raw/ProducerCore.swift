@@ -37,7 +37,7 @@ actor ProducerCore {
 
   /// Begins to live on the loop, until `shutdown`.
   func open(_ raw: RawHandle) {
-    flush = loop.flush { self.assumeIsolated { $0.turnEnds() } }
+    flush = loop.flush(.early) { self.assumeIsolated { $0.turnEnds() } }
     take(raw)
   }
 
