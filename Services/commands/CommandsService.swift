@@ -151,7 +151,7 @@ public struct CommandsService: Sendable {
     tries: Int = 3
   ) async throws -> CommandStore.Inserted {
     do {
-      if hope.isThere, new.allSatisfy(\.mayGoAtOnce) {
+      if new.allSatisfy(\.mayGoAtOnce), hope.take() {
         let presence = try await store.database.withTransaction {
           try await CommandStore.insert(goingAtOnce: new, epoch: epoch, telling: outbox, on: $0)
         }.withLock { $0 }
@@ -315,7 +315,7 @@ public struct CommandsService: Sendable {
       try await connection.enqueue(PresenceTable.keep(news)) { [presence] in presence.kept(news, $0) }
     }
     try await outbox.tell(records, on: connection)
-    unknown.increment(by: missing)
+    if missing > 0 { try await connection.afterCommit { [unknown] in unknown.increment(by: missing) } }
     return turns
   }
 

@@ -8,8 +8,8 @@ final class Hope: Sendable {
 
   private let left = Locked((batches: 0, next: fewest))
 
-  /// Asked once for each batch.
-  var isThere: Bool {
+  /// Asked once for each batch that might have it.
+  func take() -> Bool {
     left.withLock { left in
       guard left.batches > 0 else { return true }
       left.batches -= 1

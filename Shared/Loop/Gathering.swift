@@ -55,12 +55,9 @@ public struct Gathering {
   /// From 0 (quiet) to 1: how crowded its loop is.
   public var crowd: Double { loop.load.crowd }
 
-  /// How long batches gather now.
-  public var window: Duration { bound * loop.load.crowd }
-
   /// When the next batch may begin.
   public var next: ContinuousClock.Instant {
-    let window = window
+    let window = bound * loop.load.crowd
     guard window > .zero else { return last }
     return loop.tick(after: last, each: window)
   }

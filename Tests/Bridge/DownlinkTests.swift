@@ -34,6 +34,51 @@ extension EndToEnd {
       #expect(report.header(EventHeader.id)?.isEmpty == false)
     }
 
+    /// Before what it answers, in one record; one that says nothing is told of all the same.
+    @Test func aReportWaitsForTheAnswerOfItsDevice() async throws {
+      let stack = try await BridgeStack.make()
+      let bridge = try await stack.startBridge()
+      defer { bridge.process.stop() }
+      let device = try await stack.device(topics: [.command])
+      let silent = try await stack.device(topics: [.command])
+      let traceparent = TraceContext().traceparent
+      let sent = (0..<20).map { _ in command() }
+      let answering = Task {
+        for (index, command) in sent.enumerated() {
+          try await eventually("it is there") { device.messages.count > index }
+          for status in [DeviceStatus.acknowledged, .success] {
+            device.session.publishDetached(
+              MQTTMessage(
+                topic: DeviceTopic.commandStatus.of(device.id),
+                payload: Uplink.status(CommandAnswer(id: command.id, status: status)).json.bytes))
+          }
+        }
+      }
+      for command in sent {
+        try await stack.send(
+          [(device.id, .command(command)), (silent.id, .command(command))], traceparent: traceparent)
+        try await eventually("it is told") {
+          stack.records.uplinks(device.id).count { $0.kind == .status } >= 2
+            && stack.records.uplinks(silent.id).contains(.sent(id: command.id, by: "bridge-1"))
+        }
+      }
+      try await answering.value
+      try await eventually("all are told") { stack.records.uplinks(device.id).count == 60 }
+      for command in sent {
+        #expect(
+          stack.records.uplinks(device.id).filter { $0.commandId == command.id } == [
+            .sent(id: command.id, by: "bridge-1"),
+            .status(CommandAnswer(id: command.id, status: .acknowledged)),
+            .status(CommandAnswer(id: command.id, status: .success)),
+          ])
+      }
+      #expect(stack.records.uplinks(silent.id).allSatisfy { $0.kind == .sent })
+      // On a busy machine not each time.
+      let records = stack.records.all(.deviceUplink, key: device.id)
+      #expect(records.contains { $0.header(EventHeader.type) == Uplink.Kind.series.rawValue })
+      #expect(records.allSatisfy { [nil, traceparent].contains($0.header(EventHeader.traceparent)) })
+    }
+
     @Test func whatBecomesOfTheOthers() async throws {
       let stack = try await BridgeStack.make()
       let bridge = try await stack.startBridge()
@@ -172,6 +217,16 @@ extension EndToEnd {
       try await eventually("it is announced again") {
         stack.records.all(.deviceUplink, key: "bridge").count > announced
       }
+    }
+  }
+}
+
+extension Uplink {
+  fileprivate var commandId: UUID? {
+    switch self {
+    case .sent(let id, _): id
+    case .status(let answer): answer.id
+    default: nil
     }
   }
 }

@@ -41,6 +41,20 @@ import Wire
     #expect(held.next == nil)
   }
 
+  /// In a crowd there is always one that is held.
+  @Test func whatIsGoneIsForgottenThoughOthersAreHeld() {
+    var held = HeldReports<Int>()
+    for index in 0..<10_000 {
+      held.hold(event("\(index)"), until: start + .milliseconds(index), 1)
+      #expect(held.takeDue(at: start + .milliseconds(index - 1)).count == (index > 0 ? 1 : 0))
+    }
+    #expect(held.noted < 200)
+    // One that may go earlier does not go before those that are held.
+    held.hold(event("late", "late"), until: start, 1)
+    #expect(held.takeDue(at: start + .milliseconds(9_998)).isEmpty)
+    #expect(held.takeDue(at: start + .milliseconds(9_999)).map(\.event.type) == ["report", "late"])
+  }
+
   @Test func onlyWhatIsOftenFollowedHasPatience() {
     let id = UUID.v7()
     func patience(_ status: DeviceStatus) -> Duration {

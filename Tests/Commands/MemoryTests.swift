@@ -1,5 +1,6 @@
 import CommandsDomain
 import Foundation
+import Kafka
 import Postgres
 import Runtime
 import TestSupport
@@ -122,7 +123,7 @@ import Wire
     let hope = Hope()
     func batchesWithout() -> Int {
       var count = 0
-      while !hope.isThere { count += 1 }
+      while !hope.take() { count += 1 }
       return count
     }
     #expect(batchesWithout() == 0)
@@ -158,5 +159,84 @@ import Wire
     }
     let gone = try await world.fixture.outbox(other.device.deviceId, .deviceDownlink).count
     #expect(Set(ids).count == 20 && gone == 12, "the window of a lane")
+  }
+
+  @Test("a command that is remembered moves, and one of the same device that is held is heard, with one miss")
+  func held() async throws {
+    let stored = try await Stored()
+    let device = try await stored.device()
+    let id = try await stored.make(1, device)[0]
+    try await stored.say(.sent, [id], of: device)
+    let held = try await stored.make(1, device, wait: 60_000)[0]
+    let reports = [
+      (device.deviceId, DeviceReport.command(id, occurrence(.succeeded), answered: .success)),
+      (device.deviceId, .heard(reconnected: false)),
+    ]
+    @Sendable func apply() async throws {
+      try await stored.database.withTransaction {
+        _ = try await CommandBatch.apply(reports, by: stored.mover, on: $0)
+      }
+    }
+    let error = await #expect(throws: PostgresError.self) { try await apply() }
+    #expect(error?.isMissedGuard == true)
+    try await apply()
+    #expect(try await stored.store.find(id, in: stored.organisation)?.state.status == .success)
+    #expect(try await stored.turns().map(\.id) == [held])
+  }
+
+  /// What may not go, or is not as it was, is not stored as if it were.
+  @Test func theGuardOfWhatGoesAtOnceMisses() async throws {
+    let stored = try await Stored()
+    let (quiet, waiting, changed) = (
+      try await stored.device(), try await stored.device(), try await stored.device()
+    )
+    @Sendable func insert(_ new: [NewCommand], epoch: Int64 = 0) async throws {
+      _ = try await stored.database.withTransaction {
+        try await CommandStore.insert(
+          goingAtOnce: new, epoch: epoch, telling: stored.fixture.runtime.outbox, on: $0)
+      }
+    }
+    func misses(_ new: [NewCommand], epoch: Int64 = 0) async -> Bool {
+      let error = await #expect(throws: PostgresError.self) { try await insert(new, epoch: epoch) }
+      return error?.isMissedGuard == true
+    }
+    _ = try await stored.make(1, waiting, wait: 60_000)
+    let newer = DeviceEntity(
+      id: changed.id, deviceId: changed.deviceId, mcuId: changed.mcuId, soc: changed.soc,
+      boardId: changed.boardId, organisationId: changed.organisationId, rev: changed.rev + 1)
+    try await stored.fixture.tell([.present(.device(newer))])
+    #expect(await misses([stored.new(quiet), stored.new(waiting)]))
+    #expect(await misses([stored.new(quiet), stored.new(changed)]))
+    #expect(await misses([stored.new(quiet)], epoch: 7))
+    #expect(await misses((0..<13).map { _ in stored.new(quiet) }))
+    #expect(try await stored.number("SELECT count(*) FROM command") == 1)
+    try await insert((0..<12).map { _ in stored.new(quiet) } + [stored.new(newer)])
+    #expect(try await stored.given(of: quiet).count == 12)
+    #expect(await misses([stored.new(quiet)]))
+  }
+
+  @Test func aSeriesIsHeardWholeThoughOneOfItCannotBeRead() async throws {
+    let world = try await World()
+    let id = try await world.command()
+    var value: [UInt8] = []
+    for (kind, payload) in [
+      (Uplink.Kind.sent, #"{"id":"\#(id)","by":"bridge-1"}"#), (.status, #"{"id":"\#(id)","status":"NEW"}"#),
+      (.status, #"{"id":"\#(id)","status":"SUCCESS","result":{"a":1}}"#),
+    ] {
+      UplinkSeries.append(type: kind.rawValue, time: .now, payload: Array(payload.utf8), to: &value)
+    }
+    let message = KafkaMessage(
+      topic: KafkaTopic.deviceUplink.rawValue, partition: 0, offset: 0,
+      key: Array(world.device.deviceId.utf8), value: value,
+      headers: [KafkaHeader(EventHeader.type, Uplink.Kind.series.rawValue)], timestamp: 0)
+    let inbox = UplinkInbox(service: world.fixture.service)
+    let rejected = try await world.fixture.runtime.database.applying {
+      try await inbox.apply([message], $0).rejected.count
+    }
+    #expect(rejected == 1)
+    let command = try await world.ask(.get, "api/v1/commands/\(id)").json
+    #expect(command["status"] == "SUCCESS" && command["result"]?["a"] == 1)
+    #expect(
+      command["timeline"]?.array?.compactMap { $0["event"]?.string }.suffix(2) == ["sent", "succeeded"])
   }
 }

@@ -116,6 +116,30 @@ private final class Consumed: Sendable {
     #expect(try await consumed.reasons.count == 1)
   }
 
+  /// It may have been believed from memory; the second time it is read.
+  @Test func whatMissesAGuardIsTriedOnceMoreAtOnceAndThenGoesBack() async throws {
+    let tries = Locked<[String: Int]>([:])
+    let consumed = try await Consumed { values, connection in
+      let value = values[0]
+      let count = tries.withLock { tries in
+        tries[value, default: 0] += 1
+        return tries[value, default: 0]
+      }
+      try await Consumed.keep(values, connection)
+      // With the commit, as guards do.
+      if value == "once" ? count == 1 : count < 4 {
+        try await connection.enqueue(["SELECT expect_count(0, 1)"])
+      }
+    }
+    try await consumed.send(["once"])
+    try await eventually("it is applied", within: 30) { try await consumed.seen == ["once"] }
+    #expect(tries.withLock { $0["once"] } == 2)
+    try await consumed.send(["often"])
+    try await eventually("it is applied", within: 30) { try await consumed.seen == ["once", "often"] }
+    #expect(tries.withLock { $0["often"] } == 4)
+    #expect(try await consumed.reasons == [])
+  }
+
   @Test func troubleIsWaitedOutAndNothingIsSetAside() async throws {
     let failures = Failures()
     let consumed = try await Consumed { values, connection in

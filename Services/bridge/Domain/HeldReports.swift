@@ -19,11 +19,15 @@ public struct HeldReports<Ticket> {
 
   public init() {}
 
+  /// How many times are noted.
+  var noted: Int { times.count }
+
   /// When the next are due.
   public var next: ContinuousClock.Instant? { first < times.count ? times[first].end : nil }
 
-  /// - Parameter end: when it goes alone; not earlier than that of those held before.
+  /// - Parameter end: when it goes alone, but not before those that are held already.
   public mutating func hold(_ event: Event, until end: ContinuousClock.Instant, _ ticket: Ticket) {
+    let end = max(end, first < times.count ? times[times.count - 1].end : end)
     let report = Report(event: event, ticket: ticket)
     guard reports[event.key]?.reports.append(report) == nil else { return }
     reports[event.key] = (end, [report])
@@ -44,19 +48,12 @@ public struct HeldReports<Ticket> {
       if reports[key]?.end == next { due += reports.removeValue(forKey: key)?.reports ?? [] }
       first += 1
     }
-    if first == times.count { (times, first) = ([], 0) }
+    if first > 64, first > times.count / 2 {
+      times.removeFirst(first)
+      first = 0
+    }
     return due
   }
 }
 
-/// How long what would go alone may wait for what probably follows.
-public enum Patience {
-  /// For the answer to a command that the broker has just taken: long for a device beside the broker, and nothing to those who
-  /// read `SENT` of one that is further away.
-  public static let forAnswer: Duration = .milliseconds(2)
-
-  /// After a message of a device: one that says ACKNOWLEDGED often says SUCCESS in the same breath.
-  public static func after(_ payload: [UInt8]) -> Duration {
-    CompactStatus.read(payload)?.status == .acknowledged ? .microseconds(600) : .zero
-  }
-}
+extension HeldReports.Report: Sendable where Ticket: Sendable {}

@@ -14,33 +14,32 @@ struct ConfirmedProducer: Sendable {
   private let encoder = EventEncoder(service: "bridge")
   private let ids = RecordIds()
   private let logger: Logger
-  private let held: LoopBound<(reports: HeldReports<HeldBatch>, timer: LoopTimer?, gathering: Gathering)>
+  private let held: LoopBound<(reports: HeldReports<HeldBatch>, timer: LoopTimer?)>
 
   init(loop: EventLoop, producer: KafkaProducer, logger: Logger) {
     self.loop = loop
     self.producer = producer
     self.logger = logger
-    held = LoopBound(loop, (HeldReports(), nil, Gathering(loop, atMost: KafkaProducer.window)))
+    held = LoopBound(loop, (HeldReports(), nil))
   }
 
   /// Returns when all are in the log, in order for each key. Waits Kafka out for as long as it takes.
   ///
-  /// - Parameter reports: may wait for what their devices say, a moment or, in a crowd, a window of the producer.
+  /// - Parameter reports: may wait for what their devices say: a moment or, in a crowd, one to two windows of the producer.
   /// - Throws: when the task is cancelled or the producer has ended: then nothing is certain.
   func send(_ events: [Event], andWithAnswers reports: [Event] = []) async throws {
     let batch = HeldBatch(loop, of: reports.count)
     if !reports.isEmpty { hold(reports, with: batch) }
-    if !events.isEmpty {
-      let before = held.value.reports.take(before: events)
-      try await confirm(before, and: events)
-    }
+    if !events.isEmpty { try await confirm(held.value.reports.take(before: events), and: events) }
     try await batch.confirmed()
   }
 
   private func hold(_ reports: [Event], with batch: HeldBatch) {
-    let window = held.value.gathering.window
+    let window = KafkaProducer.window * loop.load.crowd
     let now = ContinuousClock.now
-    let end = window > .zero ? loop.tick(after: now + window, each: window) : now + Patience.forAnswer
+    let moment = now + Patience.forAnswer
+    // What is answered before this window ends may be read in the next.
+    let end = window > .zero ? max(moment, loop.tick(after: now + window, each: window)) : moment
     for report in reports { held.value.reports.hold(report, until: end, batch) }
     wakeWhenDue()
   }
@@ -48,17 +47,34 @@ struct ConfirmedProducer: Sendable {
   private func wakeWhenDue() {
     guard held.value.timer == nil, let next = held.value.reports.next else { return }
     held.value.timer = loop.schedule(at: next) { [self] in
-      held.value.timer = nil
-      let due = held.value.reports.takeDue(at: loop.now)
-      wakeWhenDue()
-      if !due.isEmpty { loop.task { try? await self.confirm(due, and: []) } }
+      loop.task {
+        // Answers that were read in this turn take theirs along.
+        await self.loop.endOfTurn()
+        await self.sendDue()
+      }
     }
   }
 
-  private func confirm(_ reports: [HeldReports<HeldBatch>.Report], and events: [Event]) async throws {
-    let result = await Result { try await confirm(reports.map(\.event) + events) }
+  private func sendDue() async {
+    held.value.timer = nil
+    let due = held.value.reports.takeDue(at: loop.now)
+    wakeWhenDue()
+    if !due.isEmpty { await confirm(due) }
+  }
+
+  /// Reports by themselves.
+  private func confirm(_ reports: [HeldReports<HeldBatch>.Report]) async {
+    let result = await Result { try await confirm(reports.map(\.event)) }
     for report in reports { report.ticket.settle(result) }
-    try result.get()
+  }
+
+  private func confirm(_ reports: [HeldReports<HeldBatch>.Report], and events: [Event]) async throws {
+    do { try await confirm(reports.map(\.event) + events) } catch {
+      // It is the uplink's task that was cancelled: whoever reports waits all the same.
+      if !reports.isEmpty { loop.task { await self.confirm(reports) } }
+      throw error
+    }
+    for report in reports { report.ticket.settle(.success(())) }
   }
 
   private func confirm(_ events: [Event]) async throws {

@@ -26,6 +26,8 @@ final class DownlinkConsumer: Service {
   private let producer: ConfirmedProducer
   private let metrics: BridgeMetrics
   private let logger: Logger
+  /// Of the batches that are being confirmed so many have come to an end, the first ones.
+  private let ended: LoopBound<Int>
   /// Where each partition goes on.
   private let done = Mutex<[KafkaPartition: Int64]>([:])
 
@@ -35,6 +37,7 @@ final class DownlinkConsumer: Service {
     metrics: BridgeMetrics, logger: Logger
   ) throws {
     self.loop = loop
+    ended = LoopBound(loop, 0)
     consumer = try KafkaConsumer(
       configuration: kafka, loop: loop, group: Self.group, instanceId: "\(Self.group)-\(replica)",
       topics: [Wire.KafkaTopic.deviceDownlink.rawValue],
@@ -66,18 +69,23 @@ final class DownlinkConsumer: Service {
   }
 
   private func consume() async throws {
+    // In order, each after the one before it.
     var confirming: [(task: Task<Void, any Error>, count: Int)] = []
     do {
       while true {
         let messages = try await consumer.nextBatch(maximumCount: 500, wait: .seconds(1))
-        guard !messages.isEmpty else { continue }
         let batch = DownlinkBatch(messages)
+        var onTheirWay = confirming.reduce(messages.count) { $0 + $1.count }
+        while let first = confirming.first, ended.value > 0 || onTheirWay > Self.mostConfirming {
+          try await first.task.value
+          ended.value -= 1
+          onTheirWay -= confirming.removeFirst().count
+        }
+        guard !messages.isEmpty else { continue }
         let work = loop.task { await self.publish(batch) }
         guard let reports = await work.value else { break }
-        while confirming.reduce(messages.count, { $0 + $1.count }) > Self.mostConfirming {
-          try await confirming.removeFirst().task.value
-        }
         let task = loop.task(throwing: { [last = confirming.last?.task] in
+          defer { self.ended.value += 1 }
           try await self.confirm(reports, batch, after: last)
         })
         confirming.append((task, messages.count))

@@ -60,14 +60,13 @@ struct UplinkInbox: Sendable {
           kind == .series
           ? try UplinkSeries.items(message.value ?? [])
           : [UplinkSeries.Item(kind: kind, time: message.eventTime, payload: message.value ?? [])]
+        var fault: (any Error)?
         for item in said {
-          if let report = try report(item, offset: message.offset) { reports.append((deviceId, report)) }
-          if item.kind.isFromDevice, item.kind != .presence {
-            let heard = DeviceReport.heard(
-              reconnected: false, at: item.time, isInOrder: item.kind == .state)
-            reports.append((deviceId, heard))
+          do { reports += try self.reports(item, of: deviceId, offset: message.offset) } catch {
+            fault = error
           }
         }
+        if let fault { throw fault }
       } catch { result.reject(message, error) }
     }
     let afterLoss = reports.contains { if case .brokerConnected = $0.report { true } else { false } }
@@ -77,6 +76,18 @@ struct UplinkInbox: Sendable {
       if afterLoss { service.turns.raise(afterLoss: true) }
     }
     return result
+  }
+
+  /// What one says of its command, and of its device being there.
+  private func reports(_ item: UplinkSeries.Item, of deviceId: String, offset: Int64) throws -> [(
+    deviceId: String, report: DeviceReport
+  )] {
+    var reports = try report(item, offset: offset).map { [(deviceId: deviceId, report: $0)] } ?? []
+    if item.kind.isFromDevice, item.kind != .presence {
+      let heard = DeviceReport.heard(reconnected: false, at: item.time, isInOrder: item.kind == .state)
+      reports.append((deviceId, heard))
+    }
+    return reports
   }
 
   private func report(_ item: UplinkSeries.Item, offset: Int64) throws -> DeviceReport? {

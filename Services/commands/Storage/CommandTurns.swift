@@ -41,7 +41,7 @@ extension CommandStore {
         EXISTS (SELECT FROM open_command o WHERE o.device_id = w.device_id AND o.awaits_device) AS holds
     )
     SELECT device_id, holds FROM told CROSS JOIN (
-      SELECT expect_rows(count(*) FILTER (WHERE holds AND NOT \(mayBeHeld)), 0) FROM told
+      SELECT expect_count(count(*) FILTER (WHERE holds AND NOT \(mayBeHeld)), 0) FROM told
     ) AS guard
     """
   }

@@ -153,14 +153,14 @@ extension CommandStore {
       CROSS JOIN LATERAL (VALUES (m.read_status, -1), (m.status, 1)) AS d (status, number)
       WHERE m.read_status <> m.status GROUP BY organisation_id, d.status HAVING sum(d.number) <> 0
       )
-      SELECT expect_rows(count(*), \(Int64(moved.count))) FROM moved
+      SELECT expect_count(count(*), \(Int64(moved.count))) FROM moved
       """
   }
 
   /// A missed guard, if one of these is not as it was read.
   static func expect(_ commands: [LoadedCommand]) -> PostgresQuery {
     """
-    SELECT expect_rows(count(*), \(Int64(commands.count)))
+    SELECT expect_count(count(*), \(Int64(commands.count)))
     FROM unnest(\(commands.map(\.head.id))::uuid[], \(commands.map(\.readRev))::bigint[]) AS u (id, rev)
     JOIN command c ON (c.id, c.rev) = (u.id, u.rev)
     """

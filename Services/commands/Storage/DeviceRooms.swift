@@ -103,9 +103,14 @@ struct DeviceRooms: Sendable {
     for new: [NewCommand], epoch: Int64, on connection: PostgresConnection,
     presence: @escaping @Sendable (String, DevicePresence) -> Void
   ) async throws {
-    var coming: [Version: (device: DeviceEntity, count: Int)] = [:]
-    for item in new { coming[Version(item.device), default: (item.device, 0)].count += 1 }
-    let all = Array(coming.values)
+    var devices: [Version: DeviceEntity] = [:]
+    // The window is the deviceId's.
+    var coming: [String: Int] = [:]
+    for item in new {
+      devices[Version(item.device)] = item.device
+      coming[item.device.deviceId, default: 0] += 1
+    }
+    let all = devices.values.map { (device: $0, count: coming[$0.deviceId] ?? 0) }
     try await connection.enqueue([CommandStore.lock(devices: all.map(\.device.deviceId))])
     try await connection.enqueue(room(of: all, epoch: epoch, forAll: true)) { rows in
       for row in rows {
@@ -143,7 +148,7 @@ struct DeviceRooms: Sendable {
       WHERE e.epoch = \(epoch)
     )
     SELECT number, given, is_unclear, online, since FROM (
-      SELECT expect_rows(count(*) FILTER (
+      SELECT expect_count(count(*) FILTER (
         WHERE NOT \(must) OR NOT is_unclear AND given + number_coming <= \(Int64(LaneAdmission.most))),
         CASE WHEN \(must) THEN \(Int64(coming.count)) ELSE count(*) END) FROM room
     ) AS guard LEFT JOIN room ON true

@@ -1,12 +1,12 @@
 /// What waits to be handed to librdkafka, in lanes: the messages of a topic whose keys fall together.
 ///
 /// A lane holds up nothing but itself: one whose partition is without a leader, or whose topic is not there, has its few
-/// messages with the library, and the others go on. With twelve partitions a lane is a partition.
+/// messages with the library, and the others go on. With six partitions a lane is a partition, with more a few of them.
 struct ProducerLanes {
   typealias Slot = UnsafeMutablePointer<DeliveryBatch.Slot>
 
-  /// As many as a topic of the suite has partitions.
-  static let perTopic = 12
+  /// As many as a topic of the suite has partitions, unless it was made with others.
+  static let perTopic = 6
   /// Of one lane a message more is handed over only while librdkafka has fewer than this: what it cannot send, because
   /// five *messages* of its partition are on their way, makes its thread spin until they are there (2.0.2 counts
   /// messages where it means requests: 15,000 polls a second, a tenth of a core).

@@ -54,7 +54,7 @@ public struct ConsumerOffsets: Sendable {
           AND o.next_offset = m.expected
         RETURNING 1
       )
-      SELECT expect_rows(count(*), \(Int64(moves.count))) FROM moved
+      SELECT expect_count(count(*), \(Int64(moves.count))) FROM moved
       """
   }
 }

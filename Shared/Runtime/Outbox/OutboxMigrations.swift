@@ -90,19 +90,19 @@ extension Outbox {
         END $$;
         """),
     PostgresMigration(
-      name: "V0007_expect_rows_inlined",
-      // The planner puts the comparison in its place; the language's own machine starts only for a guard that is missed.
+      name: "V0007_expect_count",
+      // As expect_rows, which replicas from before still call; but the planner puts the comparison in its place, and the
+      // language's own machine starts only for a guard that is missed.
       sql: """
         CREATE FUNCTION missed_guard(actual bigint, expected bigint) RETURNS bigint LANGUAGE plpgsql AS $$
           BEGIN
             RAISE EXCEPTION 'a guard was missed: % rows in place of %', actual, expected USING ERRCODE = 'MG001';
           END
         $$;
-        DROP FUNCTION expect_rows;
-        CREATE FUNCTION expect_rows(actual bigint, expected bigint) RETURNS bigint LANGUAGE sql AS $$
+        CREATE FUNCTION expect_count(actual bigint, expected bigint) RETURNS bigint LANGUAGE sql AS $$
           SELECT CASE WHEN actual = expected THEN actual ELSE missed_guard(actual, expected) END
         $$;
-        COMMENT ON FUNCTION expect_rows IS
+        COMMENT ON FUNCTION expect_count IS
           'Ends a transaction whose update did not find what it was meant for, without a round trip to look.';
         """),
   ]

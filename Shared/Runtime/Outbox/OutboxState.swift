@@ -42,7 +42,7 @@ struct OutboxState {
     var parked: [(row: Int64, index: Int)] = []
   }
 
-  /// So many lanes for a topic: as many as partitions, so that one that is away holds up a twelfth.
+  /// So many lanes for a topic: as many as partitions, so that one that is away holds up its part.
   static let lanes = KafkaTopic.partitions
   static let maximumBatch = 1000
   /// What one lane holds in memory, and half as much again on its way.
