@@ -41,7 +41,7 @@ enum TopicsCommand {
           partitions: reader.int(
             "partitions", default: KafkaTopic.partitions, in: 1...256,
             help:
-              "Of each topic: so many replicas of a service can share it. Each costs requests; more cannot be added later."
+              "Of each topic: so many replicas of a service can share it. Each costs requests; choose before the first start."
           ))
       },
       body: { try await create($0, on: $1) })

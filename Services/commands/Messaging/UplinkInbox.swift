@@ -62,9 +62,7 @@ struct UplinkInbox: Sendable {
           : [UplinkSeries.Item(kind: kind, time: message.eventTime, payload: message.value ?? [])]
         var fault: (any Error)?
         for item in said {
-          do { reports += try self.reports(item, of: deviceId, offset: message.offset) } catch {
-            fault = error
-          }
+          do { try hear(item, of: deviceId, offset: message.offset, &reports) } catch { fault = error }
         }
         if let fault { throw fault }
       } catch { result.reject(message, error) }
@@ -78,16 +76,16 @@ struct UplinkInbox: Sendable {
     return result
   }
 
-  /// What one says of its command, and of its device being there.
-  private func reports(_ item: UplinkSeries.Item, of deviceId: String, offset: Int64) throws -> [(
-    deviceId: String, report: DeviceReport
-  )] {
-    var reports = try report(item, offset: offset).map { [(deviceId: deviceId, report: $0)] } ?? []
+  /// Adds what one says of its command, and of its device being there.
+  private func hear(
+    _ item: UplinkSeries.Item, of deviceId: String, offset: Int64,
+    _ reports: inout [(deviceId: String, report: DeviceReport)]
+  ) throws {
+    if let report = try report(item, offset: offset) { reports.append((deviceId, report)) }
     if item.kind.isFromDevice, item.kind != .presence {
       let heard = DeviceReport.heard(reconnected: false, at: item.time, isInOrder: item.kind == .state)
       reports.append((deviceId, heard))
     }
-    return reports
   }
 
   private func report(_ item: UplinkSeries.Item, offset: Int64) throws -> DeviceReport? {

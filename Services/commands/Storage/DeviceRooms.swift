@@ -26,13 +26,10 @@ struct DeviceRooms: Sendable {
   /// Whether they are connected, by deviceId; without those never heard from.
   private(set) var presence: [String: DevicePresence] = [:]
 
-  /// Locks the devices of these commands until the transaction ends, and looks.
-  /// - Parameters:
-  ///   - epoch: the newest, as far as is known; if it is not, no device is as it was.
-  ///   - first: statements that go before.
-  init(
-    for new: [NewCommand], epoch: Int64, after first: [PostgresQuery], on connection: PostgresConnection
-  ) async throws {
+  /// The devices of these commands, each as it was looked up and with how many come for its deviceId, whose the window is.
+  private static func gathered(_ new: [NewCommand]) -> (
+    devices: [(device: DeviceEntity, count: Int)], coming: [String: Coming]
+  ) {
     var devices: [Version: DeviceEntity] = [:]
     var coming: [String: Coming] = [:]
     for item in new {
@@ -40,18 +37,28 @@ struct DeviceRooms: Sendable {
       coming[item.device.deviceId, default: Coming()].count += 1
       coming[item.device.deviceId]?.lanes.insert(item.command.head.lane)
     }
-    let all = Array(devices.values)
+    return (devices.values.map { ($0, coming[$0.deviceId]?.count ?? 0) }, coming)
+  }
+
+  /// Locks the devices of these commands until the transaction ends, and looks.
+  /// - Parameters:
+  ///   - epoch: the newest, as far as is known; if it is not, no device is as it was.
+  ///   - first: statements that go before.
+  init(
+    for new: [NewCommand], epoch: Int64, after first: [PostgresQuery], on connection: PostgresConnection
+  ) async throws {
+    let (all, coming) = Self.gathered(new)
     let answers = try await connection.pipeline(
       first + [
         CommandStore.lock(devices: Array(coming.keys)),
-        Self.room(of: all.map { ($0, coming[$0.deviceId]?.count ?? 0) }, epoch: epoch, forAll: false),
+        Self.room(of: all, epoch: epoch, forAll: false),
       ])
     var unclear: [String: Coming] = [:]
     for row in answers[answers.count - 1] {
       let (number, given, isUnclear, online, since) = try row.decode(
         (Int64?, Int64?, Bool?, Bool?, Date?).self)
       guard let number, let given, let isUnclear else { continue }
-      let device = all[Int(number) - 1]
+      let device = all[Int(number) - 1].device
       let id = device.deviceId
       current.insert(Version(device))
       if let online { presence[id] = DevicePresence(online: online, since: since) }
@@ -103,15 +110,8 @@ struct DeviceRooms: Sendable {
     for new: [NewCommand], epoch: Int64, on connection: PostgresConnection,
     presence: @escaping @Sendable (String, DevicePresence) -> Void
   ) async throws {
-    var devices: [Version: DeviceEntity] = [:]
-    // The window is the deviceId's.
-    var coming: [String: Int] = [:]
-    for item in new {
-      devices[Version(item.device)] = item.device
-      coming[item.device.deviceId, default: 0] += 1
-    }
-    let all = devices.values.map { (device: $0, count: coming[$0.deviceId] ?? 0) }
-    try await connection.enqueue([CommandStore.lock(devices: all.map(\.device.deviceId))])
+    let (all, coming) = gathered(new)
+    try await connection.enqueue([CommandStore.lock(devices: Array(coming.keys))])
     try await connection.enqueue(room(of: all, epoch: epoch, forAll: true)) { rows in
       for row in rows {
         guard
