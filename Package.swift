@@ -2,7 +2,10 @@
 import PackageDescription
 
 /// Warnings are errors: a warning is either a fault or noise, and both have to go.
-let strict: [SwiftSetting] = [.unsafeFlags(["-warnings-as-errors"])]
+let strict: [SwiftSetting] = [
+  .unsafeFlags(["-warnings-as-errors"]),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
 
 /// One C library of Debian: a module map and a shim header, nothing else.
 func cLibrary(_ name: String, pkgConfig: String, apt package: String) -> Target {
@@ -92,7 +95,9 @@ let package = Package(
     shared("Observability", ["Threads"]),
     shared("Crypto", ["COpenSSL"]),
     shared("S3", ["Wire", "Crypto"]),
-    shared("HTTP", ["Observability", "Loop", "Threads", "CMicroHTTPD", "CCurl"]),
+    shared("HTTP", ["Observability", "Loop", "Threads", "CMicroHTTPD"]),
+    // Beside the server: libcurl and what it brings are half a megabyte in each process that has them.
+    shared("AsyncHTTPClient", ["HTTP", "Observability", "Threads", "CCurl"]),
     shared("Kafka", ["Observability", "Loop", "Threads", "CRdKafka"]),
     shared("Postgres", ["Observability", "Loop", "Threads", "CPQ"]),
     shared("MQTT", ["Observability", "Loop", "CMosquitto", "CMosquittoIO"]),
@@ -108,7 +113,9 @@ let package = Package(
     .executableTarget(
       name: "martlet", dependencies: ["Wire", "Observability", "Loop", "Runtime", "Kafka", "Simulator"],
       path: "Tools/martlet", exclude: ["Simulator"], swiftSettings: strict),
-    tool("bench", ["Wire", "Observability", "Loop", "HTTP", "Kafka", "MQTT", "Postgres", "Runtime"]),
+    tool(
+      "bench",
+      ["Wire", "Observability", "Loop", "HTTP", "AsyncHTTPClient", "Kafka", "MQTT", "Postgres", "Runtime"]),
 
     .target(
       name: "TestSupport", dependencies: ["Loop", "Threads"], path: "Tests/Support", swiftSettings: strict),
@@ -127,10 +134,11 @@ let package = Package(
     tests(
       "Registry",
       [
-        "RegistryDomain", "RegistryService", "FilterLanguage", "JSONSchema", "Runtime", "HTTP", "Kafka",
+        "RegistryDomain", "RegistryService", "FilterLanguage", "JSONSchema", "Runtime", "HTTP",
+        "AsyncHTTPClient", "Kafka",
         "Postgres", "Wire", "Observability", "Crypto",
       ]),
-    tests("HTTP", ["HTTP", "Observability", "Threads"]),
+    tests("HTTP", ["HTTP", "AsyncHTTPClient", "Observability", "Threads"]),
     tests("Kafka", ["Kafka", "Observability", "Threads"]),
     tests("Postgres", ["Postgres", "Observability", "Threads"]),
     tests("Runtime", ["Runtime", "Threads", "Crypto", "HTTP", "Kafka", "Postgres", "Wire", "Observability"]),
@@ -138,18 +146,23 @@ let package = Package(
     tests(
       "Config",
       [
-        "Wire", "Observability", "HTTP", "Kafka", "Postgres", "Runtime", "Directory", "Crypto", "S3",
+        "Wire", "Observability", "HTTP", "AsyncHTTPClient", "Kafka", "Postgres", "Runtime", "Directory",
+        "Crypto", "S3",
         "ConfigDomain",
         "ConfigService", "ConfigMain",
       ]),
     tests(
       "Bridge",
-      ["BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "Kafka", "MQTT", "Observability"]),
+      [
+        "BridgeDomain", "BridgeService", "BridgeMain", "Wire", "HTTP", "AsyncHTTPClient", "Kafka", "MQTT",
+        "Observability",
+      ]),
     tests("Simulator", ["Simulator", "martlet", "Wire", "MQTT", "Crypto", "Observability"]),
   ]
     + service(
       "registry", "Registry", domain: ["JSONSchema"], extra: ["Crypto", "FilterLanguage"], directory: false)
-    + service("config", "Config", domain: ["JSONSchema"], extra: ["JSONSchema", "Crypto", "S3"])
+    + service(
+      "config", "Config", domain: ["JSONSchema"], extra: ["JSONSchema", "Crypto", "S3", "AsyncHTTPClient"])
     + service("commands", "Commands", extra: ["JSONSchema", "FilterLanguage"])
     + service("bridge", "Bridge", extra: ["MQTT"], directory: false),
   swiftLanguageModes: [.v6]

@@ -57,7 +57,8 @@ extension CommandsService {
   /// Builds the service and runs it until SIGTERM.
   public static func run(_ settings: CommandsSettings, on loop: EventLoop) async throws {
     let runtime = try ServiceRuntime(
-      service: "commands", settings: settings.common, loop: loop, planner: ServiceRuntime.keyLookupPlans)
+      service: "commands", settings: settings.common, loop: loop, reading: .inPassing,
+      planner: ServiceRuntime.keyLookupPlans)
     let (directory, entities) = DeviceDirectory.make(runtime, delay: settings.directoryDelay)
     let service = CommandsService(runtime: runtime, directory: directory, live: settings.live)
     let dispatcher = TurnDispatcher(

@@ -19,7 +19,7 @@ final class Gate {
 
   /// Returns when the gate is open or `limit` is over; the caller's cancellation does not shorten it, since shutdowns
   /// run in cancelled tasks.
-  nonisolated(nonsending) func wait(atMost limit: Duration) async {
+  func wait(atMost limit: Duration) async {
     guard !isOpen else { return }
     last += 1
     let number = last

@@ -28,7 +28,7 @@ public final class KafkaReader {
   }
 
   /// Returns when anything is there, in a crowd when its window is over; or at that time, or when the task is cancelled.
-  public nonisolated(nonsending) func arrival(until time: ContinuousClock.Instant) async {
+  public func arrival(until time: ContinuousClock.Instant) async {
     if handle.isEmpty { await alarm.wait(until: time) }
     guard !handle.isEmpty else { return }
     await loop.endOfTurn(notBefore: gathering.next)
@@ -44,10 +44,10 @@ public final class KafkaReader {
   }
 
   /// The cluster's id, as soon as it answers; nil after `timeout`.
-  public nonisolated(nonsending) func clusterId(timeout: Duration) async -> String? {
+  public func clusterId(timeout: Duration) async -> String? {
     await handle.clusterId(on: loop, timeout)
   }
 
   /// Ends it.
-  public nonisolated(nonsending) func close() async { await handle.close(on: loop) }
+  public func close() async { await handle.close(on: loop) }
 }

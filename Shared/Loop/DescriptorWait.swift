@@ -6,8 +6,7 @@ extension EventLoop {
   /// from any thread. Between two waits the descriptor is not watched, so that it may be closed without a word.
   public func ready(
     _ descriptor: Int32, for interest: Interest, until deadline: ContinuousClock.Instant?,
-    cancellable: Bool = true,
-    isolation: isolated (any Actor)? = #isolation
+    cancellable: Bool = true
   ) async -> WaitOutcome {
     let wait = DescriptorWait(self)
     return await withTaskCancellationHandler {

@@ -4,9 +4,9 @@ import Threads
 
 /// One thread that polls descriptors, keeps timers, and runs every task and actor that was given to it, in turns.
 ///
-/// It is both a `TaskExecutor` (the tasks that start with it as their preferred executor stay on its thread, with their
-/// child tasks and the default actors that they call) and a `SerialExecutor` (an actor that names it as its
-/// `unownedExecutor` lives on it). What it runs must not block: `blocking` has a helper thread for that.
+/// It is a `TaskExecutor`: the tasks that start with it as their preferred executor stay on its thread, with their child
+/// tasks and the default actors that they call. An actor that names `asUnownedSerialExecutor()` as its `unownedExecutor`
+/// lives on it. What it runs must not block: `blocking` has a helper thread for that.
 ///
 /// A turn: wait until something is ready or a timer is due; sources; timers; all jobs, and what they start; then those
 /// that wait for the turn's end, and again all jobs, until nothing more passes; last, what flushes. So "what came in
@@ -15,8 +15,15 @@ import Threads
 /// `@unchecked Sendable`: the variables are the loop's thread's own (every method that touches them asserts that in debug
 /// builds; before a thread runs it, whoever makes the loop is alone with it); everything else is constant, atomic or
 /// behind the inbox's lock.
-public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable {
-  var jobs: [UnownedJob] = []
+public final class EventLoop: TaskExecutor, @unchecked Sendable {
+  /// What a task or an actor wants to run.
+  struct Job {
+    let job: UnownedJob
+    /// It is an actor's that lives on the loop.
+    let isActors: Bool
+  }
+
+  var jobs: [Job] = []
   var sources = SourceTable()
   var timers = TimerHeap()
   var ends: [TurnEnd] = []
@@ -28,6 +35,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
   let origin = ContinuousClock.now
   var isOver = false
 
+  private let actors = ActorExecutor()
   let epoll = Epoll()
   let helper = HelperThread()
   private let inbox = Locked(Inbox())
@@ -38,7 +46,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
 
   /// What other threads leave for the loop.
   private struct Inbox {
-    var jobs: [UnownedJob] = []
+    var jobs: [Job] = []
     var calls: [@Sendable () -> Void] = []
     /// The loop waits, and has to be woken.
     var sleeps = false
@@ -49,6 +57,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
 
   /// A loop that no thread runs yet.
   public init() {
+    actors.loop = self
     watch(bell.descriptor, .reading) { [bell] _ in bell.silence() }
   }
 
@@ -125,14 +134,17 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
 
   // MARK: Executor
 
-  public func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
+  public func enqueue(_ job: consuming ExecutorJob) { add(Job(job: UnownedJob(job), isActors: false)) }
+
+  func add(_ job: Job) {
     if isCurrent { jobs.append(job) } else { leave { $0.jobs.append(job) } }
   }
 
-  /// For `assumeIsolated` in callbacks of C libraries, which run outside of any task.
-  public func checkIsolated() { precondition(isCurrent, "not on the loop's thread") }
-  public func isIsolatingCurrentContext() -> Bool? { isCurrent }
+  /// Ends the process unless the caller runs on the loop's thread.
+  func checkIsolated() { precondition(isCurrent, "not on the loop's thread") }
+
+  /// What an actor that lives on the loop has as its `unownedExecutor`. The actor must keep the loop.
+  public func asUnownedSerialExecutor() -> UnownedSerialExecutor { actors.asUnownedSerialExecutor() }
 
   /// Whether a thread runs it.
   var isRunning: Bool { thread.load(ordering: .relaxed) > Self.ended }
@@ -172,7 +184,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
   }
 
   private func turns() {
-    let (serial, task) = (asUnownedSerialExecutor(), asUnownedTaskExecutor())
+    let (actors, task) = (asUnownedSerialExecutor(), asUnownedTaskExecutor())
     while true {
       spaceTurns()
       let mayRest = collect(beforeSleep: true)
@@ -180,7 +192,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
       wait(mayRest: mayRest)
       _ = collect(beforeSleep: false)
       fireTimers()
-      repeat { drain(serial, task) } while passEnds()
+      repeat { drain(actors, task) } while passEnds()
       for flush in sources.flushes { flush.body() }
       flushOnce()
     }
@@ -201,12 +213,16 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
   }
 
   /// Runs all jobs, and those that they enqueue.
-  private func drain(_ serial: UnownedSerialExecutor, _ task: UnownedTaskExecutor) {
-    var next = 0
-    while next < jobs.count {
-      let job = jobs[next]
-      next += 1
-      job.runSynchronously(isolatedTo: serial, taskExecutor: task)
+  private func drain(_ actors: UnownedSerialExecutor, _ task: UnownedTaskExecutor) {
+    var done = 0
+    while done < jobs.count {
+      let next = jobs[done]
+      done += 1
+      if next.isActors {
+        next.job.runSynchronously(isolatedTo: actors, taskExecutor: task)
+      } else {
+        next.job.runSynchronously(on: task)
+      }
     }
     jobs.removeAll(keepingCapacity: true)
   }

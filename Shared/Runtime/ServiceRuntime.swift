@@ -62,11 +62,13 @@ public struct ServiceRuntime: Sendable {
     (name: "enable_hashjoin", value: "off"), (name: "enable_mergejoin", value: "off"),
   ]
 
-  /// - Parameter planner: server settings for the sessions of this service.
+  /// - Parameters:
+  ///   - reading: at once, where somebody waits for records to be published.
+  ///   - planner: server settings for the sessions of this service.
   /// - Throws: a setting that cannot work.
   public init(
     service name: String, settings: CommonSettings, loop: EventLoop,
-    planner: [(name: String, value: String)] = []
+    reading: KafkaProducer.Reading = .atOnce, planner: [(name: String, value: String)] = []
   ) throws {
     self.name = name
     self.loop = loop
@@ -85,7 +87,7 @@ public struct ServiceRuntime: Sendable {
     kafka = KafkaConfiguration(
       bootstrapServers: settings.kafkaBootstrap, clientId: client,
       extra: ["message.max.bytes": "\(KafkaTopic.maximumRecordBytes)"])
-    producer = try KafkaProducer(configuration: kafka, loop: loop, logger: logger)
+    producer = try KafkaProducer(configuration: kafka, loop: loop, logger: logger, reading: reading)
     outbox = OutboxRelay(
       service: name, schema: settings.databaseSchema, loop: loop, database: database, producer: producer,
       logger: logger, metrics: metrics)

@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import ConfigDomain
 import Crypto
 import Foundation

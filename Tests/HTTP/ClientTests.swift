@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import Foundation
 import HTTP
 import Observability

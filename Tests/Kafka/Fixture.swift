@@ -37,8 +37,10 @@ struct Fixture {
     try KafkaAdmin(configuration: configuration(), loop: loop, logger: logger)
   }
 
-  func producer(_ extra: [String: String] = [:]) throws -> KafkaProducer {
-    try KafkaProducer(configuration: configuration(extra), loop: loop, logger: logger)
+  func producer(
+    _ extra: [String: String] = [:], reading: KafkaProducer.Reading = .atOnce
+  ) throws -> KafkaProducer {
+    try KafkaProducer(configuration: configuration(extra), loop: loop, logger: logger, reading: reading)
   }
 
   func consumer(

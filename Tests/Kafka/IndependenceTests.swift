@@ -102,7 +102,7 @@ import Testing
     let fixture = try await Fixture()
     let producer = try KafkaProducer(
       configuration: fixture.configuration(), loop: fixture.loop, logger: fixture.logger, gathering: .zero,
-      budget: 1)
+      reading: .atOnce, budget: 1)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for start in stride(from: 0, to: 4000, by: 20) {
         group.addTask {

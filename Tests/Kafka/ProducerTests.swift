@@ -6,9 +6,10 @@ import Testing
 @testable import Kafka
 
 @Suite struct ProducerTests {
-  @Test func aFailureIsReportedForItsMessageOnly() async throws {
+  @Test(arguments: [KafkaProducer.Reading.atOnce, .inPassing])
+  func aFailureIsReportedForItsMessageOnly(reading: KafkaProducer.Reading) async throws {
     let fixture = try await Fixture()
-    let producer = try fixture.producer()
+    let producer = try fixture.producer(reading: reading)
     var messages = fixture.numbered(0..<5)
     messages[2].value = [UInt8](repeating: 1, count: 2_000_000)
     let deliveries = try await producer.send(messages)
@@ -37,9 +38,10 @@ import Testing
     await producer.shutdown(timeout: .seconds(5))
   }
 
-  @Test func aFullQueueIsWaitedFor() async throws {
+  @Test(arguments: [KafkaProducer.Reading.atOnce, .inPassing])
+  func aFullQueueIsWaitedFor(reading: KafkaProducer.Reading) async throws {
     let fixture = try await Fixture()
-    let producer = try fixture.producer(["queue.buffering.max.messages": "10"])
+    let producer = try fixture.producer(["queue.buffering.max.messages": "10"], reading: reading)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for start in stride(from: 0, to: 2000, by: 500) {
         group.addTask { try await fixture.deliver(fixture.numbered(start..<start + 500), by: producer) }
@@ -52,9 +54,10 @@ import Testing
     await producer.shutdown(timeout: .seconds(5))
   }
 
-  @Test func afterAFatalErrorTheProducerGoesOn() async throws {
+  @Test(arguments: [KafkaProducer.Reading.atOnce, .inPassing])
+  func afterAFatalErrorTheProducerGoesOn(reading: KafkaProducer.Reading) async throws {
     let fixture = try await Fixture()
-    let producer = try fixture.producer()
+    let producer = try fixture.producer(reading: reading)
     #expect(try await producer.send(fixture.numbered(0..<10)).allSatisfy { $0.error == nil })
     for _ in 0..<3 {
       async let during = producer.send(fixture.numbered(0..<200))
@@ -69,12 +72,13 @@ import Testing
     await producer.shutdown(timeout: .seconds(5))
   }
 
-  @Test func shutdownIsBoundedAndReportsTheRest() async throws {
+  @Test(arguments: [KafkaProducer.Reading.atOnce, .inPassing])
+  func shutdownIsBoundedAndReportsTheRest(reading: KafkaProducer.Reading) async throws {
     let fixture = try await Fixture(create: false)
     // Nobody listens there.
     let configuration = KafkaConfiguration(bootstrapServers: "127.0.0.1:\(try freePort())", clientId: "tests")
     let producer = try KafkaProducer(
-      configuration: configuration, loop: fixture.loop, logger: fixture.logger)
+      configuration: configuration, loop: fixture.loop, logger: fixture.logger, reading: reading)
     async let sending = producer.send(fixture.numbered(0..<100))
     try await Task.sleep(for: .milliseconds(200))
     let start = ContinuousClock.now
@@ -96,10 +100,11 @@ import Testing
     #expect(error?.message.contains("secret") == false)
   }
 
-  @Test func eachKeyKeepsItsOrderAndItsPartition() async throws {
+  @Test(arguments: [KafkaProducer.Reading.atOnce, .inPassing])
+  func eachKeyKeepsItsOrderAndItsPartition(reading: KafkaProducer.Reading) async throws {
     let fixture = try await Fixture()
-    let one = try fixture.producer()
-    let other = try fixture.producer()
+    let one = try fixture.producer(reading: reading)
+    let other = try fixture.producer(reading: reading)
     func messages(_ round: Int) -> [KafkaProducerMessage] {
       (0..<50).map {
         KafkaProducerMessage(topic: fixture.topic, key: "key-\($0)".bytes, value: "\(round)".bytes)
@@ -134,6 +139,17 @@ import Testing
       "abc": 479_470_107,
     ]
     for (key, hash) in expected { #expect(Int32(bitPattern: Murmur2.hash(key.bytes)) == hash, "\(key)") }
+  }
+
+  /// No turn comes by here: only the producer's own patience looks.
+  @Test func reportsAreReadInPassingThoughNothingElseHappens() async throws {
+    let fixture = try await Fixture()
+    let producer = try fixture.producer(reading: .inPassing)
+    try await fixture.deliver(fixture.numbered(0..<1), by: producer)
+    let start = ContinuousClock.now
+    for number in 1...20 { try await fixture.deliver(fixture.numbered(number..<number + 1), by: producer) }
+    #expect(ContinuousClock.now - start < .seconds(5))
+    await producer.shutdown(timeout: .seconds(5))
   }
 
   @Test func noSendWithoutMessages() async throws {

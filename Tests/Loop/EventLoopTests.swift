@@ -35,6 +35,21 @@ import Threads
     #expect(places.allSatisfy { $0 })
   }
 
+  /// Calls that wait for nothing are no jobs: nobody else has a turn between them.
+  @Test func aFunctionThatDoesNotWaitGoesOnAtOnce() throws {
+    @Sendable func step(_ log: Locked<[Int]>, _ number: Int) async { log.withLock { $0.append(number) } }
+    @Sendable func steps(_ log: Locked<[Int]>, _ number: Int) async {
+      for _ in 0..<3 { await step(log, number) }
+    }
+    let loop = EventLoop()
+    let log = Locked<[Int]>([])
+    try loop.run {
+      let tasks = (0..<3).map { number in loop.task { await steps(log, number) } }
+      for task in tasks { await task.value }
+    }
+    #expect(log.withLock { $0 } == [0, 0, 0, 1, 1, 1, 2, 2, 2])
+  }
+
   @Test func anErrorOfTheBodyIsThrown() {
     struct Fault: Error {}
     #expect(throws: Fault.self) { try EventLoop().run { throw Fault() } }

@@ -93,6 +93,24 @@ import Threads
     }
   }
 
+  /// A statement that a changed table made stale is sent once more, with all of its transaction.
+  @Test func aTransactionOfOneRoundTripOutlivesAChangedTable() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.query("CREATE TABLE t (n int)")
+      @Sendable func move() async throws -> [Int] {
+        let seen = Locked<[Int]>([])
+        try await client.withTransaction { connection in
+          try await connection.enqueue(["INSERT INTO t (n) VALUES (1)"])
+          try await connection.enqueue("SELECT * FROM t") { rows in seen.withLock { $0.append(rows.count) } }
+        }
+        return seen.withLock { $0 }
+      }
+      #expect(try await move() == [1])
+      try await client.query("ALTER TABLE t ADD m int")
+      #expect(try await move() == [2], "inserted once")
+    }
+  }
+
   @Test func anErrorOfWhatIsEnqueuedRollsAllBack() async throws {
     try await withClient(maximumConnections: 1) { client in
       try await client.query("CREATE TABLE t (n int UNIQUE)")
@@ -107,6 +125,13 @@ import Threads
           try await connection.query("INSERT INTO t VALUES (1)")
           try await connection.enqueue(["INSERT INTO t VALUES (1)"])
           try await connection.query("INSERT INTO t VALUES (2)")
+        }
+      }
+      await #expect(throws: PostgresError.self, "all of it goes with the commit") {
+        try await client.withTransaction { connection in
+          try await connection.afterCommit { Issue.record("nothing was committed") }
+          try await connection.enqueue(["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)"])
+          try await connection.enqueue(["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (3)"])
         }
       }
       await #expect(throws: Oops.self, "never run") {

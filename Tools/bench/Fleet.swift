@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import FoundationEssentials
 import HTTP
 import Loop

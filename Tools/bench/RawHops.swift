@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import FoundationEssentials
 import HTTP
 import Kafka
@@ -115,10 +116,9 @@ struct RawHops: Sendable {
     let reader = try await settings.mqtt.session("reader", [topic], on: loop, logger) { _ in arrived.yield() }
     let writer = try await settings.mqtt.session("writer", [], on: loop, logger)
     let payload = [UInt8](repeating: 0x78, count: 100)
-    var arrival = arrivals.makeAsyncIterator()
     let time = try await median {
       writer.publishDetached(MQTTMessage(topic: topic, payload: payload))
-      await arrival.next()
+      _ = await arrivals.first { true }
     }
     await writer.disconnect(timeout: .seconds(3))
     await reader.disconnect(timeout: .seconds(3))

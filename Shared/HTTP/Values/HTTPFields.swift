@@ -71,7 +71,7 @@ extension HTTPFields: RandomAccessCollection {
 
 extension HTTPFields {
   /// Whether this may stand as a field's name (RFC 9110's `token`).
-  static func isToken(_ name: String) -> Bool {
+  public static func isToken(_ name: String) -> Bool {
     !name.isEmpty
       && name.utf8.allSatisfy { byte in
         switch byte {
@@ -83,7 +83,7 @@ extension HTTPFields {
   }
 
   /// Whether this may stand as a field's value: a line break in it would let its author write fields of his own.
-  static func isValue(_ value: String) -> Bool {
+  public static func isValue(_ value: String) -> Bool {
     value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
   }
 }

@@ -25,13 +25,21 @@ actor ProducerCore {
   private var isBroken = false
   /// Open when nothing is outstanding: of the shutdown, or of a handle that is given up.
   private var settled: Gate?
+  /// How long a report waits for a turn.
+  private static let patience: Duration = .milliseconds(5)
+
+  private let reading: KafkaProducer.Reading
   private let budget: Int
+  /// Of what nobody else has come across.
+  private var look: LoopTimer?
 
   /// - Parameter budget: how many reports are served in a turn.
   init(
-    _ configuration: KafkaConfiguration, _ loop: EventLoop, _ logger: Logger, gathering: Duration, budget: Int
+    _ configuration: KafkaConfiguration, _ loop: EventLoop, _ logger: Logger, gathering: Duration,
+    reading: KafkaProducer.Reading, budget: Int
   ) {
-    (self.configuration, self.loop, self.logger, self.budget) = (configuration, loop, logger, budget)
+    (self.configuration, self.loop, self.logger) = (configuration, loop, logger)
+    (self.reading, self.budget) = (reading, budget)
     self.gathering = Gathering(loop, atMost: gathering)
   }
 
@@ -43,7 +51,7 @@ actor ProducerCore {
 
   private func take(_ raw: RawHandle) {
     let handle = ProducerHandle(raw, loop)
-    handle.events.watch { self.assumeIsolated { $0.serve() } }
+    if reading == .atOnce { handle.events.watch { self.assumeIsolated { $0.serve() } } }
     self.handle = handle
     isBroken = false
     isDue = true
@@ -71,7 +79,11 @@ actor ProducerCore {
   // MARK: To librdkafka
 
   private func turnEnds() {
-    guard isDue else { return }
+    if reading == .inPassing, let handle, !handle.events.isEmpty { serve() }
+    if isDue { pushOrWait() }
+  }
+
+  private func pushOrWait() {
     let next = gathering.next
     if next <= loop.now { return push() }
     if timer == nil { timer = loop.schedule(at: next) { self.assumeIsolated { $0.timer = nil } } }
@@ -91,6 +103,19 @@ actor ProducerCore {
       case let error:
         if batch.report(slot, error) { finish(batch) }
         return .refused
+      }
+    }
+    lookLater()
+  }
+
+  /// While no turn comes by.
+  private func lookLater() {
+    guard reading == .inPassing, look == nil, lanes.flying > 0 else { return }
+    look = loop.schedule(after: Self.patience) {
+      self.assumeIsolated {
+        $0.look = nil
+        $0.serve()
+        $0.lookLater()
       }
     }
   }

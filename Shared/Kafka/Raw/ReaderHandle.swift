@@ -112,13 +112,13 @@ final class ReaderHandle {
     return taken
   }
 
-  nonisolated(nonsending) func clusterId(on loop: EventLoop, _ timeout: Duration) async -> String? {
+  func clusterId(on loop: EventLoop, _ timeout: Duration) async -> String? {
     guard let raw else { return nil }
     return await loop.blocking { raw.clusterId(timeout) }
   }
 
   /// Of no more use: stops what is read and frees the handle, on the loop's helper thread.
-  nonisolated(nonsending) func close(on loop: EventLoop) async {
+  func close(on loop: EventLoop) async {
     guard raw != nil else { return }
     await stop(on: loop)
     for topic in topics { topic.queue.close() }
@@ -130,7 +130,7 @@ final class ReaderHandle {
 
 extension ReaderHandle {
   /// A call of its own: what it holds of the topics is let go before the handle is.
-  private nonisolated(nonsending) func stop(on loop: EventLoop) async {
+  private func stop(on loop: EventLoop) async {
     let reading = topics.map { (handle: $0.handle, partitions: $0.partitions) }
     await loop.blocking { for topic in reading { topic.partitions.forEach(topic.handle.stop) } }
   }

@@ -39,7 +39,7 @@ final class Wait<Value: Sendable>: Sendable {
   }
 
   /// The value, as soon as it is there. To be awaited by one task, once.
-  func value(isolation: isolated (any Actor)? = #isolation) async -> Value {
+  func value() async -> Value {
     await withCheckedContinuation { continuation in
       let early: Value? = state.withLock { state in
         guard case .resolved(let value) = state else {
@@ -57,8 +57,7 @@ final class Wait<Value: Sendable>: Sendable {
 extension Wait where Value == WaitOutcome {
   /// The outcome, at the deadline at the latest; a cancelled task ends it unless `cancellable` is false.
   func outcome(
-    on loop: EventLoop, until deadline: ContinuousClock.Instant?, cancellable: Bool = true,
-    isolation: isolated (any Actor)? = #isolation
+    on loop: EventLoop, until deadline: ContinuousClock.Instant?, cancellable: Bool = true
   ) async -> WaitOutcome {
     if let deadline { loop.execute { loop.schedule(at: deadline) { self.resolve(.timedOut) } } }
     guard cancellable else { return await value() }

@@ -90,17 +90,24 @@ actor Session {
     try await enter(lease)
     defer { leave() }
     let first = takeEnqueued()
-    let all = first.map(\.query) + queries
     do {
-      return Self.handOut(first, try await run(all, cancellable: true).answers)
-    } catch let error as PostgresError
-      where error.isOfStaleStatement && transaction == .none && !isInTransaction
-    {
-      return Self.handOut(first, try await run(all, cancellable: true).answers)
+      return Self.handOut(
+        first, try await runOrRepeat(first.map(\.query) + queries, cancellable: true).answers)
     } catch {
       // They may not even have been sent: whoever swallows this error must not commit without them.
       enqueued = first + enqueued
       throw error
+    }
+  }
+
+  /// Outside of a transaction what a changed table made stale is sent once more.
+  private func runOrRepeat(_ queries: [PostgresQuery], cancellable: Bool) async throws -> PipelineExchange {
+    do {
+      return try await run(queries, cancellable: cancellable)
+    } catch let error as PostgresError
+      where error.isOfStaleStatement && transaction == .none && !isInTransaction
+    {
+      return try await run(queries, cancellable: cancellable)
     }
   }
 
@@ -189,11 +196,13 @@ actor Session {
     await enterAlways()
     defer { leave() }
     let last = takeEnqueued()
-    guard transaction == .begun || !last.isEmpty else {
+    defer { transaction = .none }
+    if transaction == .beginPending {
+      // All of it goes in one round trip, which the server makes one transaction by itself.
       transaction = .none
+      Self.handOut(last, try await runOrRepeat(last.map(\.query), cancellable: false).answers)
       return committed()
     }
-    defer { transaction = .none }
     let exchange = try await run(
       last.map(\.query) + [PostgresQuery(unsafeSQL: "COMMIT")], cancellable: false)
     if exchange.tags.last == "ROLLBACK" {

@@ -9,10 +9,9 @@ extension OutboxRelay {
   private static let maximumRows = 20_000
 
   func deleteFinished(atOnce: Bool) async throws {
-    guard let term, term.state.finishedCount > 0 else { return }
+    guard let term, term.deletions != .none else { return }
     let isTime =
-      atOnce || term.lastDeletion + OutboxTerm.deletion.after <= .now
-      || term.state.finishedCount >= OutboxTerm.deletion.count
+      atOnce || term.deletions == .now || term.lastDeletion + OutboxTerm.deletion.after <= .now
     guard isTime else { return }
     let finished = term.state.takeFinished()
     term.lastDeletion = .now

@@ -126,6 +126,11 @@ struct OutboxState {
     all[id.index].failed(left, at: now)
   }
 
+  /// Whether the lane has more to do.
+  func hasMore(_ id: LaneID) -> Bool {
+    !all[id.index].waiting.isEmpty || !all[id.index].parked.isEmpty
+  }
+
   private mutating func done(_ row: Int64, open: Int, urgent: Int) {
     guard open > 0, var state = rows[row] else { return }
     state.open -= open
@@ -162,22 +167,26 @@ struct OutboxState {
 
   /// When a lane that waits may go: after a failure, or because it only tells.
   var nextGo: ContinuousClock.Instant? {
-    all.indices.lazy.compactMap { index -> ContinuousClock.Instant? in
-      let lane = all[index]
-      guard !lane.isOnItsWay, !lane.waiting.isEmpty else { return nil }
-      guard let nextTelling, Self.id(index).topic.onlyTells else { return lane.notBefore }
-      return max(nextTelling, lane.notBefore ?? nextTelling)
-    }.min()
+    var next: ContinuousClock.Instant?
+    // In place: most lanes are empty, and this is asked for with each step.
+    for index in all.indices where !all[index].isOnItsWay && !all[index].waiting.isEmpty {
+      var go = all[index].notBefore
+      if let nextTelling, Self.id(index).topic.onlyTells { go = max(nextTelling, go ?? nextTelling) }
+      if let go { next = min(go, next ?? go) }
+    }
+    return next
   }
 
   /// The rows to read again for lanes that have room, in the order in which they came.
   var reads: [(id: LaneID, rows: [Int64])] {
-    all.indices.compactMap { index in
-      let lane = all[index]
-      guard !lane.parked.isEmpty, lane.bytes < Self.maximumLaneBytes / 2 else { return nil }
+    var reads: [(LaneID, [Int64])] = []
+    for index in all.indices
+    where !all[index].parked.isEmpty && all[index].bytes < Self.maximumLaneBytes / 2 {
       var seen: Set<Int64> = []
-      return (Self.id(index), lane.parked.prefix(200).map(\.row).filter { seen.insert($0).inserted })
+      let rows = all[index].parked.prefix(200).map(\.row).filter { seen.insert($0).inserted }
+      reads.append((Self.id(index), rows))
     }
+    return reads
   }
 
   /// The rows whose records are all in Kafka, each once: to be deleted.

@@ -72,10 +72,17 @@ final class OutboxTerm {
     Self.telling.quiet + (Self.telling.crowd - Self.telling.quiet) * gathering.crowd
   }
 
+  /// Whether published rows wait to be deleted, and whether they are too many to wait.
+  var deletions: Deletion {
+    state.finishedCount == 0 ? .none : state.finishedCount < Self.deletion.count ? .later : .now
+  }
+
+  enum Deletion { case none, later, now }
+
   /// When to look again though nobody has signalled.
   var nextLook: ContinuousClock.Instant {
     var next = lastRead + (position.hasGaps ? Self.gapPoll : Self.poll)
-    if state.finishedCount > 0 { next = min(next, lastDeletion + Self.deletion.after) }
+    if deletions != .none { next = min(next, lastDeletion + Self.deletion.after) }
     if let go = state.nextGo { next = min(next, go) }
     return next
   }

@@ -42,7 +42,8 @@ final class Fixture: Sendable {
     try reader.finish()
     let loop = EventLoop.start("commands-test")
     runtime = try ServiceRuntime(
-      service: "commands", settings: settings, loop: loop, planner: ServiceRuntime.keyLookupPlans)
+      service: "commands", settings: settings, loop: loop, reading: .inPassing,
+      planner: ServiceRuntime.keyLookupPlans)
     let database = runtime.database
     pool = Task { try await database.run() }
     for (set, migrations) in [(set: "runtime", migrations: Outbox.migrations)] + CommandsService.migrations {

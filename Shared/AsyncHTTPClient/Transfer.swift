@@ -1,3 +1,4 @@
+import HTTP
 import Threads
 
 /// A request as it is handed to the loop.

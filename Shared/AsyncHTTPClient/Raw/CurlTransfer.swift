@@ -1,4 +1,5 @@
 import CCurl
+import HTTP
 
 /// One transfer while libcurl works on it: sets its handle up and gathers the answer. Only on the client's thread.
 final class CurlTransfer {

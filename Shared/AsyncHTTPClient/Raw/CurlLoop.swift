@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import HTTP
 import Observability
 import Threads
 
