@@ -1,5 +1,3 @@
-import HTTP
-
 /// Why there is no answer. No description holds the address or anything of the request: addresses may be signed.
 public enum HTTPClientError: Error, Equatable, CustomStringConvertible {
   /// Not an `http` or `https` address.

@@ -57,7 +57,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
 
   /// A loop that no thread runs yet.
   public init() {
-    actors.loop = self
+    actors.owner = self
     watch(bell.descriptor, .reading) { [bell] _ in bell.silence() }
   }
 
@@ -184,7 +184,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   }
 
   private func turns() {
-    let (actors, task) = (asUnownedSerialExecutor(), asUnownedTaskExecutor())
+    let (serial, task) = (asUnownedSerialExecutor(), asUnownedTaskExecutor())
     while true {
       spaceTurns()
       let mayRest = collect(beforeSleep: true)
@@ -192,7 +192,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
       wait(mayRest: mayRest)
       _ = collect(beforeSleep: false)
       fireTimers()
-      repeat { drain(actors, task) } while passEnds()
+      repeat { drain(serial, task) } while passEnds()
       for flush in sources.flushes { flush.body() }
       flushOnce()
     }
@@ -213,13 +213,13 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   }
 
   /// Runs all jobs, and those that they enqueue.
-  private func drain(_ actors: UnownedSerialExecutor, _ task: UnownedTaskExecutor) {
+  private func drain(_ serial: UnownedSerialExecutor, _ task: UnownedTaskExecutor) {
     var done = 0
     while done < jobs.count {
       let next = jobs[done]
       done += 1
       if next.isActors {
-        next.job.runSynchronously(isolatedTo: actors, taskExecutor: task)
+        next.job.runSynchronously(isolatedTo: serial, taskExecutor: task)
       } else {
         next.job.runSynchronously(on: task)
       }

@@ -98,11 +98,12 @@ import Testing
     await consumer.close(timeout: .seconds(5))
   }
 
-  @Test func whatABudgetLeavesIsServedInTheNextTurns() async throws {
+  @Test(arguments: [KafkaProducer.Reading.atOnce, .inPassing])
+  func whatABudgetLeavesIsServedInTheNextTurns(reading: KafkaProducer.Reading) async throws {
     let fixture = try await Fixture()
     let producer = try KafkaProducer(
       configuration: fixture.configuration(), loop: fixture.loop, logger: fixture.logger, gathering: .zero,
-      reading: .atOnce, budget: 1)
+      reading: reading, budget: 1)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for start in stride(from: 0, to: 4000, by: 20) {
         group.addTask {

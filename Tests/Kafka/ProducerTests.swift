@@ -148,7 +148,7 @@ import Testing
     try await fixture.deliver(fixture.numbered(0..<1), by: producer)
     let start = ContinuousClock.now
     for number in 1...20 { try await fixture.deliver(fixture.numbered(number..<number + 1), by: producer) }
-    #expect(ContinuousClock.now - start < .seconds(5))
+    #expect(ContinuousClock.now - start < .seconds(3))
     await producer.shutdown(timeout: .seconds(5))
   }
 

@@ -198,6 +198,25 @@ import Threads
     }
   }
 
+  /// The server tells it in answer to the sync, behind the last statement.
+  @Test func aDeferredConstraintFailsATransactionOfOneRoundTrip() async throws {
+    try await withClient(maximumConnections: 1) { client in
+      try await client.query("CREATE TABLE t (n int CONSTRAINT once UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+      for _ in 0..<2 {
+        let error = await fault {
+          try await client.withTransaction { connection in
+            try await connection.afterCommit { Issue.record("nothing was committed") }
+            try await connection.enqueue(["INSERT INTO t VALUES (1), (1)", "SELECT 1"])
+          }
+        }
+        #expect(error?.constraint == "once")
+        #expect(try await count(client) == 0)
+      }
+      try await client.withTransaction { try await $0.enqueue(["INSERT INTO t VALUES (1)"]) }
+      #expect(try await count(client) == 1)
+    }
+  }
+
   @Test func aConnectionKeptAfterItsLoanRefuses() async throws {
     try await withClient(maximumConnections: 1) { client in
       let kept = try await client.withConnection { $0 }

@@ -40,6 +40,26 @@ import Wire
     #expect(!state.has(1))
   }
 
+  @Test func aReportIsWorthALookWhereSomethingIsBehindIt() {
+    var state = OutboxState()
+    took(&state, 1, [event("a", .deviceDownlink)])
+    let first = state.batches(at: now)[0]
+    took(&state, 2, [event("a", .deviceDownlink)])
+    report(&state, first, true)
+    #expect(state.hasMore(first.id), "the next of its key")
+    let second = state.batches(at: now)[0]
+    report(&state, second, true)
+    #expect(!state.hasMore(second.id))
+    took(&state, 3, [event("a", .deviceDownlink)])
+    report(&state, state.batches(at: now)[0], false)
+    #expect(state.hasMore(second.id) && state.nextGo != nil, "what failed goes again")
+    let big = event("a", .deviceDownlink, bytes: OutboxState.maximumLaneBytes)
+    took(&state, 4, [big])
+    took(&state, 5, [big])
+    report(&state, state.batches(at: now + .seconds(1))[0], true)
+    #expect(state.hasMore(second.id), "one waits, or was parked")
+  }
+
   @Test func aLaneThatDoesNotAnswerHoldsNothingElseUp() {
     var state = OutboxState()
     took(&state, 1, [event("a", .commandsEvents)])

@@ -40,7 +40,7 @@ complain "C modules are imported in Shared/<Room>/Raw/ only" \
 complain "Shared and Services import FoundationEssentials, not Foundation (58 MB against 14)" \
   "$(matching '^(Shared|Services)/.*:Foundation$' <<<"$all")"
 
-# The HTTP client is the tools' and the tests': it has a thread of its own.
+# The HTTP client has a thread of its own: it is config's (objects in S3), the tools' and the tests'.
 complain "Services and Shared stay on the loop: loop.task, loop.sleep, loop.blocking (docs/decisions/0011-one-loop.md)" \
   "$(source_files 'Shared/*.swift' 'Services/*.swift' | without '^Shared/(Loop|Threads)/|^Shared/AsyncHTTPClient/Raw/CurlLoop.swift$' |
     xargs grep -nE '(^|[^.a-zA-Z])Task( \{|\.detached|\.sleep|\()|import Dispatch|OwnThread' | without ':[0-9]+: *///' || true)"

@@ -1,6 +1,5 @@
 import CCurl
 import Glibc
-import HTTP
 import Observability
 import Threads
 

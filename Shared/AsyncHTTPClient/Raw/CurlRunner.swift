@@ -1,6 +1,5 @@
 import CCurl
 import Glibc
-import HTTP
 import Threads
 
 /// libcurl's multi handle with an epoll of our own; lives and dies on the client's thread.

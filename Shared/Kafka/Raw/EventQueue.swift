@@ -40,7 +40,7 @@ final class EventQueue {
   }
 
   /// Calls `body` with the events that are there, each to be used within the call only, until it has said that it did
-  /// `budget` pieces of work; then again in the next turn.
+  /// `budget` pieces of work; then the handler of `watch` is called again in the next turn.
   func serve(budget: Int, _ body: (OpaquePointer) -> Int) {
     var left = budget
     while left > 0 {

@@ -25,13 +25,12 @@ actor ProducerCore {
   private var isBroken = false
   /// Open when nothing is outstanding: of the shutdown, or of a handle that is given up.
   private var settled: Gate?
-  /// How long a report waits for a turn.
-  private static let patience: Duration = .milliseconds(5)
-
   private let reading: KafkaProducer.Reading
   private let budget: Int
-  /// Of what nobody else has come across.
+  /// In passing: looks at what no turn has come by for so long. Longer and longer while nothing comes: Kafka may be away.
   private var look: LoopTimer?
+  private var patience = ProducerCore.patience.least
+  private static let patience: (least: Duration, most: Duration) = (.milliseconds(2), .milliseconds(100))
 
   /// - Parameter budget: how many reports are served in a turn.
   init(
@@ -108,16 +107,16 @@ actor ProducerCore {
     lookLater()
   }
 
-  /// While no turn comes by.
   private func lookLater() {
-    guard reading == .inPassing, look == nil, lanes.flying > 0 else { return }
-    look = loop.schedule(after: Self.patience) {
-      self.assumeIsolated {
-        $0.look = nil
-        $0.serve()
-        $0.lookLater()
-      }
-    }
+    guard reading == .inPassing, look == nil, lanes.flying > 0 || !lanes.isEmpty else { return }
+    look = loop.schedule(after: patience) { self.assumeIsolated { $0.lookNow() } }
+  }
+
+  private func lookNow() {
+    look = nil
+    patience = min(patience * 2, Self.patience.most)
+    serve()
+    lookLater()
   }
 
   // MARK: From librdkafka
@@ -135,13 +134,14 @@ actor ProducerCore {
       return 1
     }
     // There may be room now.
-    if !lanes.isEmpty { isDue = true }
+    if !lanes.isEmpty { isDue = true } else if lanes.flying == 0 { look.take().map(loop.cancel) }
     if lanes.flying == 0, isBroken { settled?.open() }
   }
 
   /// - Returns: how many.
   private func reports(_ event: OpaquePointer) -> Int {
     var count = 0
+    patience = Self.patience.least
     while let message = rd_kafka_event_message_next(event)?.pointee {
       count += 1
       guard let slot = message._private?.assumingMemoryBound(to: DeliveryBatch.Slot.self) else { continue }

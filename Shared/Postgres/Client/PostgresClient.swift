@@ -72,7 +72,7 @@ public final class PostgresClient: Sendable {
 
   /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
   ///
-  /// BEGIN travels with the first statement. The commit is not cancellable.
+  /// BEGIN travels with the first statement; where everything goes with the commit, there is none. The commit is not cancellable.
   /// - Throws: what `body` throws, or `PostgresError` of the commit: of kind `.connection` or `.timeout` if its
   ///   outcome is unknown, SQLSTATE 25P02 if `body` had swallowed a statement's error.
   @discardableResult

@@ -184,7 +184,7 @@ actor Session {
 
   // MARK: Transactions
 
-  /// A transaction begins with the next statement, in the same round trip.
+  /// A transaction begins with the next statement, in the same round trip; without BEGIN if that is the commit's.
   func begin(lease: UInt64) throws {
     guard lease == self.lease else { throw Self.overdue }
     guard transaction == .none, !isInTransaction else { throw PostgresError(.usage, "a transaction is open") }
@@ -196,10 +196,10 @@ actor Session {
     await enterAlways()
     defer { leave() }
     let last = takeEnqueued()
-    defer { transaction = .none }
-    if transaction == .beginPending {
-      // All of it goes in one round trip, which the server makes one transaction by itself.
-      transaction = .none
+    // Then all of it goes in one round trip, which the server makes one transaction by itself.
+    let isOneTrip = transaction == .beginPending
+    transaction = .none
+    if isOneTrip {
       Self.handOut(last, try await runOrRepeat(last.map(\.query), cancellable: false).answers)
       return committed()
     }

@@ -9,9 +9,9 @@ extension OutboxRelay {
   private static let maximumRows = 20_000
 
   func deleteFinished(atOnce: Bool) async throws {
-    guard let term, term.deletions != .none else { return }
+    guard let term, term.backlog != .nothing else { return }
     let isTime =
-      atOnce || term.deletions == .now || term.lastDeletion + OutboxTerm.deletion.after <= .now
+      atOnce || term.backlog == .tooMany || term.lastDeletion + OutboxTerm.deletion.after <= .now
     guard isTime else { return }
     let finished = term.state.takeFinished()
     term.lastDeletion = .now
@@ -32,7 +32,9 @@ extension OutboxRelay {
         return term.forget(below: term.position.last)
       }
     }
-    if term.state.count < Self.maximumRows { try await look(term, at: now) }
+    // With too much in hand the next look is no sooner for that.
+    guard term.state.count < Self.maximumRows else { return term.lastRead = now }
+    try await look(term, at: now)
   }
 
   private func look(_ term: OutboxTerm, at now: ContinuousClock.Instant) async throws {

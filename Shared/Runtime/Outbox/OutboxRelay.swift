@@ -167,11 +167,11 @@ public actor OutboxRelay: Service {
     _ id: OutboxState.LaneID, _ batch: [OutboxState.Entry], _ isDone: [Bool], _ number: Int
   ) {
     guard let term, term.number == number else { return }
-    let before = term.deletions
+    let before = term.backlog
     term.state.reported(id, batch, isDone: isDone, at: .now)
     if !waiters.isEmpty { for entry in batch { waiters[entry.row]?.signal() } }
     // A step looks at everything: not for each batch that has nothing behind it.
-    if term.state.hasMore(id) || term.deletions != before { wakeUp.signal() }
+    if term.state.hasMore(id) || term.backlog != before { wakeUp.signal() }
   }
 
   /// Wake-ups of other replicas.

@@ -72,17 +72,18 @@ final class OutboxTerm {
     Self.telling.quiet + (Self.telling.crowd - Self.telling.quiet) * gathering.crowd
   }
 
-  /// Whether published rows wait to be deleted, and whether they are too many to wait.
-  var deletions: Deletion {
-    state.finishedCount == 0 ? .none : state.finishedCount < Self.deletion.count ? .later : .now
-  }
+  /// Published rows that wait to be deleted.
+  enum Backlog { case nothing, some, tooMany }
 
-  enum Deletion { case none, later, now }
+  /// Whether there are any, and whether they are too many to wait.
+  var backlog: Backlog {
+    state.finishedCount == 0 ? .nothing : state.finishedCount < Self.deletion.count ? .some : .tooMany
+  }
 
   /// When to look again though nobody has signalled.
   var nextLook: ContinuousClock.Instant {
     var next = lastRead + (position.hasGaps ? Self.gapPoll : Self.poll)
-    if deletions != .none { next = min(next, lastDeletion + Self.deletion.after) }
+    if backlog != .nothing { next = min(next, lastDeletion + Self.deletion.after) }
     if let go = state.nextGo { next = min(next, go) }
     return next
   }
