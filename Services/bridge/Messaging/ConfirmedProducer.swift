@@ -30,7 +30,11 @@ struct ConfirmedProducer: Sendable {
   func send(_ events: [Event], andWithAnswers reports: [Event] = []) async throws {
     let batch = HeldBatch(loop, of: reports.count)
     if !reports.isEmpty { hold(reports, with: batch) }
-    if !events.isEmpty { try await confirm(held.value.reports.take(before: events), and: events) }
+    if !events.isEmpty {
+      // The report that a device has what it answers may be read in the same turn, and later: it goes before.
+      await loop.endOfTurn()
+      try await confirm(held.value.reports.take(before: events), and: events)
+    }
     try await batch.confirmed()
   }
 
