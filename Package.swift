@@ -135,8 +135,7 @@ let package = Package(
       "Registry",
       [
         "RegistryDomain", "RegistryService", "FilterLanguage", "JSONSchema", "Runtime", "HTTP",
-        "AsyncHTTPClient", "Kafka",
-        "Postgres", "Wire", "Observability", "Crypto",
+        "AsyncHTTPClient", "Kafka", "Postgres", "Wire", "Observability", "Crypto",
       ]),
     tests("HTTP", ["HTTP", "AsyncHTTPClient", "Observability", "Threads"]),
     tests("Kafka", ["Kafka", "Observability", "Threads"]),
@@ -147,9 +146,7 @@ let package = Package(
       "Config",
       [
         "Wire", "Observability", "HTTP", "AsyncHTTPClient", "Kafka", "Postgres", "Runtime", "Directory",
-        "Crypto", "S3",
-        "ConfigDomain",
-        "ConfigService", "ConfigMain",
+        "Crypto", "S3", "ConfigDomain", "ConfigService", "ConfigMain",
       ]),
     tests(
       "Bridge",

@@ -26,8 +26,7 @@ public struct BridgeService: Sendable {
 
   /// - Throws: a setting that cannot work.
   public init(settings: BridgeSettings, loop: EventLoop) throws {
-    let runtime = try ServiceRuntime(
-      service: "bridge", settings: settings.common, loop: loop)
+    let runtime = try ServiceRuntime(service: "bridge", settings: settings.common, loop: loop)
     let replica = settings.common.replica
     let metrics = BridgeMetrics(runtime.metrics)
     let producer = ConfirmedProducer(loop: loop, producer: runtime.producer, logger: runtime.logger)
